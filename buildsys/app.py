@@ -1,0 +1,227 @@
+"""Puts the pieces together for one run of a verb: project, cache, toolchain, progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from buildsys.build import Builder, Built
+from buildsys.bundle import Bundle, Bundler
+from buildsys.cache import Cache, default_root, write_atomic
+from buildsys.doctor import Finding, examine
+from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
+from buildsys.fetch import Fetcher, fetch_all
+from buildsys.load import Project, load_project
+from buildsys.model import Target
+from buildsys.plan import Plan, make_plan
+from buildsys.report import Progress, Timeline
+from buildsys.sandbox import can_isolate
+from buildsys.scheduler import Outcome, available_memory_mib
+from buildsys.toolchain import Toolchain, find_toolchain
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What options and environment variables say."""
+
+    cache: str = ""
+    jobs: int = 0
+    offline: bool = False
+    debian_mirror: str = ""
+    go_proxy: str = ""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How everything in a plan ended."""
+
+    plan: Plan
+    outcomes: dict[str, Outcome[Built]]
+    bundles: tuple[Bundle, ...]
+
+
+class App:
+    """One run of a verb. Parts are made when first asked for."""
+
+    def __init__(self, settings: Settings, root: Path = ROOT) -> None:
+        self.settings, self.root = settings, root
+        self.timeline = Timeline()
+        self.progress = Progress()
+
+    @cached_property
+    def project(self) -> Project:
+        """Recipes and targets."""
+        return load_project(self.root)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache, created where it is not there."""
+        chosen = self.settings.cache
+        cache = Cache(Path(chosen).absolute() if chosen else default_root(os.environ))
+        cache.create()
+        return cache
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """Go, zig, pkgconf."""
+        return find_toolchain()
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """What gets sources."""
+        mirror = self.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
+        return Fetcher(self.cache, self.toolchain, mirror or None, self.settings.go_proxy or None)
+
+    @property
+    def artifacts(self) -> Path:
+        """The output folder."""
+        return self.root / "artifacts"
+
+    def plan(self, targets: Sequence[str], only: Sequence[str] = ()) -> Plan:
+        """The plan for `targets`, or for every target where none is named."""
+        chosen = targets or tuple(self.project.targets)
+        return make_plan(self.project, chosen, self.toolchain.versions, only)
+
+    def builder(self, isolated: bool) -> Builder:
+        """What builds, with all cores unless --jobs says otherwise."""
+        return Builder(
+            self.project,
+            self.cache,
+            self.toolchain,
+            self.fetcher,
+            self.progress,
+            self.timeline,
+            jobs=self.settings.jobs or len(os.sched_getaffinity(0)),
+            memory_mib=available_memory_mib(),
+            isolated=isolated,
+        )
+
+    def bundler(self) -> Bundler:
+        """What makes executables."""
+        return Bundler(
+            self.project, self.cache, self.timeline, self.artifacts, self.toolchain.go_version
+        )
+
+    def fetch(self, plan: Plan, *, everything: bool = False) -> None:
+        """Get the sources that the plan's build will need, or those of all its jobs."""
+        builder = self.builder(isolated=True)
+        jobs = plan.jobs if everything else builder.missing(plan)
+        sources = [job.loaded.recipe.source for job in jobs]
+        fetch_all(sources, self.fetcher, self.progress, self.timeline.add)
+
+    def build(self, plan: Plan) -> BuildResult:
+        """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
+        if self._all_current(plan):
+            return self._from_store(plan)
+        if not self.settings.offline:
+            self.fetch(plan)
+        isolated = can_isolate()
+        if not isolated:
+            self.progress.line(
+                "note: this machine allows no user namespaces: jobs run at their real paths and "
+                "can reach the network; bytes may differ from an isolated build",
+                style="yellow",
+            )
+        outcomes = self.builder(isolated).build(plan)
+        return BuildResult(plan, outcomes, tuple(self._bundle(plan, outcomes)))
+
+    def _all_current(self, plan: Plan) -> bool:
+        return (
+            bool(plan.bundles)
+            and all(self.bundler().current(b) for b in plan.bundles)
+            and not (self.builder(isolated=True).missing(plan))
+        )
+
+    def _from_store(self, plan: Plan) -> BuildResult:
+        store = self.builder(isolated=True).store
+        found = ((job.id, store.get(job.key)) for job in plan.jobs)
+        outcomes = {name: Outcome(Built(a, cached=True)) for name, a in found if a}
+        bundles = tuple(b for plan_ in plan.bundles if (b := self.bundler().current(plan_)))
+        return BuildResult(plan, outcomes, bundles)
+
+    def _bundle(self, plan: Plan, outcomes: dict[str, Outcome[Built]]) -> Iterator[Bundle]:
+        for bundle in plan.bundles:
+            artifacts = {
+                name: outcome.result.artifact
+                for name in (*bundle.members, bundle.launcher)
+                if (outcome := outcomes[f"{name}-{bundle.target}"]).result
+            }
+            if len(artifacts) == len(bundle.members) + 1:
+                with self.progress.step("bundle", f"k3s-{bundle.target}"):
+                    yield self.bundler().make(bundle, artifacts)
+
+    def targets(self, names: Sequence[str]) -> list[Target]:
+        """The named targets, or all. Raises `UnknownNameError`."""
+        for name in names:
+            if name not in self.project.targets:
+                raise UnknownNameError("arch", name, self.project.targets)
+        return [self.project.targets[name] for name in names or self.project.targets]
+
+    def examine(self, names: Sequence[str]) -> list[Finding]:
+        """What the host has and lacks for the named targets."""
+        return examine(self.targets(names), self.cache)
+
+    def clean(self, *, everything: bool) -> None:
+        """Remove artifacts, logs, what was set aside and what killed runs left."""
+        for path in self.artifacts.iterdir() if self.artifacts.is_dir() else ():
+            if path.name != "README.md":
+                _remove(path)
+        self.cache.sweep()
+        folders = [self.cache.logs, self.cache.aside]
+        if everything:
+            folders = [self.cache.root]
+        for folder in folders:
+            _remove(folder)
+
+    def write_timings(self, plan: Plan) -> Path:
+        """Write the timings report of this run; its path."""
+        names = "-".join(dict.fromkeys(job.target for job in plan.jobs)) or "none"
+        path = self.artifacts / f"timings-{names}.json"
+        self.artifacts.mkdir(exist_ok=True)
+        write_atomic(path, (json.dumps(self.timeline.as_json(), indent=1) + "\n").encode())
+        return path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def raise_failures(result: BuildResult) -> None:
+    """Raise the one failure of a build, or `SomeFailedError` for several."""
+    failures: list[tuple[str, BuildsysError]] = []
+    for name, outcome in result.outcomes.items():
+        if isinstance(outcome.error, BuildsysError):
+            failures.append((name, outcome.error))
+        elif outcome.error:
+            raise outcome.error
+    if failures:
+        raise SomeFailedError(failures)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Print a `BuildsysError` to standard error and exit with its code."""
+    try:
+        yield
+    except BuildsysError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"error: {error}", style="bold red", markup=False
+        )
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,21 @@
+"""Measurements, side by side in one run; no test asserts a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from buildsys.bench import noop
+from buildsys.errors import UnknownNameError
+
+BENCHES: Mapping[str, Callable[[], None]] = {"noop": noop.run}
+
+
+def run(name: str) -> None:
+    """Run a measurement, or list them. Raises `UnknownNameError`."""
+    if not name:
+        for known, bench in BENCHES.items():
+            print(f"{known:<14}{(bench.__doc__ or '').splitlines()[0]}")
+        return
+    if name not in BENCHES:
+        raise UnknownNameError("bench", name, BENCHES)
+    BENCHES[name]()

@@ -1,0 +1,202 @@
+"""Building a plan: each job from its sources to an artifact in the store, in parallel."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.cache import Cache, disk_errors
+from buildsys.check import check_outputs
+from buildsys.errors import BuildsysError, MissingSourceError, MissingToolError
+from buildsys.fetch import Fetcher, copy_inputs
+from buildsys.load import Project
+from buildsys.model import GoOptions
+from buildsys.patch import apply_patch
+from buildsys.plan import Job, Plan, c_flags
+from buildsys.report import Progress, Timeline
+from buildsys.sandbox import Sandbox
+from buildsys.scheduler import Outcome, Task, run_graph
+from buildsys.store import Artifact, Store
+from buildsys.styles import HOST_TOOLS, STYLES, Context
+from buildsys.toolchain import WRAPPERS, Toolchain
+
+
+@dataclass(frozen=True)
+class Built:
+    """An artifact, and whether this run made it."""
+
+    artifact: Artifact
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What building needs to know. `jobs` bounds both parallel jobs and each one's own -j."""
+
+    project: Project
+    cache: Cache
+    toolchain: Toolchain
+    fetcher: Fetcher
+    progress: Progress
+    timeline: Timeline
+    jobs: int
+    memory_mib: int
+    isolated: bool
+
+    @property
+    def store(self) -> Store:
+        """The cache's store."""
+        return Store(self.cache)
+
+    def missing(self, plan: Plan) -> list[Job]:
+        """Jobs whose artifact is not in the store, with those that build needs first."""
+        return [job for job in plan.jobs if self.store.get(job.key) is None]
+
+    def build(self, plan: Plan) -> dict[str, Outcome[Built]]:
+        """Build every job of the plan; how each ended, by the job's id.
+
+        Raises `MissingSourceError` and `MissingToolError` before the first compiler starts.
+        """
+        missing = self.missing(plan)
+        self._preflight(missing)
+        self.cache.sweep()
+        tasks = [
+            Task(
+                job.id,
+                tuple(f"{need}-{job.target}" for need in job.needs),
+                job.loaded.recipe.memory_mib,
+                lambda job=job: self.make(job, plan),  # type: ignore[misc]
+            )
+            for job in plan.jobs
+        ]
+        return run_graph(tasks, slots=self.jobs, memory_mib=self.memory_mib)
+
+    def _preflight(self, missing: list[Job]) -> None:
+        sources = {job.loaded.recipe.source for job in missing if job.loaded.recipe.source}
+        lacking = [text for source in sources if (text := self.fetcher.lacks(source))]
+        if lacking:
+            raise MissingSourceError(sorted(lacking))
+        tools = {tool for job in missing for tool in HOST_TOOLS[job.loaded.recipe.style]}
+        tools |= {"git"} if any(job.loaded.recipe.patch for job in missing) else set()
+        absent = sorted(tool for tool in tools if not shutil.which(tool))
+        if absent:
+            raise MissingToolError(
+                f"programs are not installed: {', '.join(absent)}",
+                action=f"apt-get install {' '.join(absent)} (or `invoke setup`)",
+            )
+
+    def make(self, job: Job, plan: Plan) -> Built:
+        """The job's artifact: from the store, or built now. Raises any `BuildsysError`."""
+        if stored := self.store.get(job.key):
+            return Built(stored, cached=True)
+        with self.cache.lock(f"job-{job.key}"):
+            # Another process may have built it while we waited.
+            if stored := self.store.get(job.key):
+                return Built(stored, cached=True)
+            try:
+                with self.progress.step("build", job.id):
+                    return Built(self._build(job, plan), cached=False)
+            except BuildsysError as error:
+                self.progress.failed(job.id, error)
+                raise
+
+    def _build(self, job: Job, plan: Plan) -> Artifact:
+        start = time.monotonic()
+        log = self.cache.logs / f"{job.id}.log"
+        log.write_bytes(b"")
+        with self.cache.scratch(job.key[:32]) as work:
+            needed = self._needed(job, plan)
+            context = self._context(job, work, needed, log)
+            context.sandbox.prepare()
+            _install_wrappers(context)
+            self._unpack(job, context)
+            begin = time.monotonic()
+            STYLES[job.loaded.recipe.style](context)
+            self.timeline.add("compile", job.id, begin)
+            return self._store(job, context, start)
+
+    def _needed(self, job: Job, plan: Plan) -> dict[str, Artifact]:
+        """Artifacts of the job's needs, verified."""
+        keys = {other.recipe: other.key for other in plan.jobs if other.target == job.target}
+        needed = {}
+        for name in job.needs:
+            artifact = self.store.get(keys[name])
+            assert artifact is not None, f"{name} was built before {job.id}"
+            self.store.verify(artifact)
+            needed[name] = artifact
+        return needed
+
+    def _context(self, job: Job, work: Path, needed: Mapping[str, Artifact], log: Path) -> Context:
+        shared = {
+            "go": self.toolchain.go,
+            "zig": self.toolchain.zig,
+            "pkgconf": self.toolchain.pkgconf,
+            "gomod": self.cache.gomod,
+            "gocache": self.cache.gobuild,
+            "zigcache": self.cache.zig,
+            **{f"deps/{name}": artifact.folder / "files" for name, artifact in needed.items()},
+        }
+        sandbox = Sandbox(work, shared, self.isolated)
+        recipe, target = job.loaded.recipe, self.project.targets[job.target]
+        flags = c_flags(recipe, target)
+        folders = [sandbox.path(f"deps/{name}/lib/pkgconfig") for name in needed]
+        env = {
+            "PATH": f"{sandbox.path('bin')}:{sandbox.path('go/bin')}:/usr/bin:/bin",
+            "HOME": str(sandbox.path("home")),
+            "TMPDIR": str(sandbox.path("tmp")),
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            "SOURCE_DATE_EPOCH": str(int(recipe.date.timestamp())),
+            "ROOM": str(sandbox.path("")),
+            "ZIG_TRIPLE": flags["triple"],
+            "ZIG_MCPU": flags["mcpu"],
+            "ZIG_GLOBAL_CACHE_DIR": str(sandbox.path("zigcache")),
+            "ZIG_LOCAL_CACHE_DIR": str(sandbox.path("zigcache")),
+            "OBJECTS_DIR": str(sandbox.path("objects")),
+            "PKG_CONFIG_PATH": ":".join(str(folder) for folder in folders),
+            "CC": "cc",
+            "AR": "ar",
+            "RANLIB": "ranlib",
+        }
+        return Context(recipe, target, sandbox, self.cache, self.toolchain, env, self.jobs, log)
+
+    def _unpack(self, job: Job, context: Context) -> None:
+        begin = time.monotonic()
+        recipe, folder = job.loaded.recipe, context.sandbox.host("src")
+        self.fetcher.unpack(job.loaded, folder, context.log)
+        if isinstance(recipe.options, GoOptions) and recipe.options.overlay:
+            copy_inputs(job.loaded, recipe.options.overlay, folder)
+        for patch in recipe.patches_for(job.target):
+            name = f"recipes/{recipe.name}/patches/{patch.file}"
+            apply_patch(job.loaded.folder / "patches" / patch.file, folder, name, context.log)
+        self.timeline.add("unpack", job.id, begin)
+
+    def _store(self, job: Job, context: Context, start: float) -> Artifact:
+        begin = time.monotonic()
+        recipe = job.loaded.recipe
+        picked = context.sandbox.root / "picked"
+        with disk_errors(picked, f"collecting {job.id}"):
+            checks = check_outputs(context, picked)
+        artifact = self.store.add(
+            picked,
+            {
+                "key": job.key,
+                "recipe": job.recipe,
+                "version": recipe.version,
+                "target": job.target,
+                "source": recipe.source.digest,
+                "seconds": round(time.monotonic() - start, 2),
+                "checks": checks,
+            },
+        )
+        self.timeline.add("store", job.id, begin)
+        return artifact
+
+
+def _install_wrappers(context: Context) -> None:
+    for wrapper in WRAPPERS.iterdir():
+        shutil.copy(wrapper, context.sandbox.host("bin") / wrapper.name)
+        (context.sandbox.host("bin") / wrapper.name).chmod(0o755)

@@ -1,0 +1,158 @@
+"""Where things lie between runs, outside the checkout: downloads, store, compiler caches."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.errors import BuildsysError, DiskFullError
+
+ENVIRONMENT = "K3S_BUILDSYS_CACHE"
+"""The environment variable that moves the cache."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The cache folder and what lies where in it."""
+
+    root: Path
+
+    @property
+    def downloads(self) -> Path:
+        """Fetched files as they came, by kind."""
+        return self.root / "downloads"
+
+    @property
+    def gomod(self) -> Path:
+        """Go's module cache."""
+        return self.root / "go" / "mod"
+
+    @property
+    def gobuild(self) -> Path:
+        """Go's build cache."""
+        return self.root / "go" / "build"
+
+    @property
+    def zig(self) -> Path:
+        """Zig's global cache: musl and compiler-rt of each target."""
+        return self.root / "zig"
+
+    @property
+    def store(self) -> Path:
+        """Artifacts by key."""
+        return self.root / "store"
+
+    @property
+    def frames(self) -> Path:
+        """Compressed files by content."""
+        return self.root / "frames"
+
+    @property
+    def work(self) -> Path:
+        """Folders of running jobs."""
+        return self.root / "work"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of jobs, newest run only."""
+        return self.root / "logs"
+
+    @property
+    def aside(self) -> Path:
+        """Files that failed a check, kept for a look."""
+        return self.root / "aside"
+
+    def create(self) -> None:
+        """Create all folders. Raises `BuildsysError` where that is impossible."""
+        folders = (self.downloads, self.gomod, self.gobuild, self.zig, self.store, self.frames)
+        for folder in (*folders, self.work, self.logs, self.root / "locks"):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BuildsysError(
+                    f"cannot create the cache folder {folder}: {error.strerror}",
+                    action=f"make it writable or move the cache with --cache or {ENVIRONMENT}",
+                ) from error
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock `name` against other processes and threads; the kernel frees it."""
+        path = self.root / "locks" / name
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A new, empty folder `work/name`, gone at the end.
+
+        Its owner holds a lock on the folder itself, so that `sweep` knows what killed runs left.
+        """
+        folder = self.work / name
+        with self.lock("work"):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
+
+    def sweep(self) -> int:
+        """Remove what killed runs left in `work`; the number of folders removed."""
+        removed = 0
+        with self.lock("work"):
+            for folder in self.work.iterdir():
+                handle = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    removed += 1
+                finally:
+                    os.close(handle)
+        return removed
+
+
+def default_root(environment: Mapping[str, str]) -> Path:
+    """The cache's folder: the environment variable's, else the user's cache directory (XDG)."""
+    if chosen := environment.get(ENVIRONMENT):
+        return Path(chosen).absolute()
+    base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "k3s-buildsys"
+
+
+@contextmanager
+def disk_errors(where: Path, doing: str) -> Iterator[None]:
+    """Turn "no space left" into `DiskFullError` that says where and while doing what."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(where, doing) from error
+        raise
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path` so that a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path, f"writing {path.name}"):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                os.fchmod(file.fileno(), mode)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

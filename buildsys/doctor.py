@@ -1,0 +1,163 @@
+"""What the host lacks, and the command that cures it; `setup` runs that command where it may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.cache import Cache
+from buildsys.emulator import find_emulator
+from buildsys.errors import BuildsysError, CorruptError, MissingToolError
+from buildsys.fetch.debian import KEYRING
+from buildsys.model import Target
+from buildsys.report import Progress
+from buildsys.sandbox import can_isolate
+from buildsys.store import Store
+from buildsys.toolchain import find_toolchain
+
+DISK_GIB = 12
+"""A cold build of one target was measured to leave 7 GiB in the cache and to need 4 on the way."""
+
+PACKAGES = {
+    "make": ("make", "build"),
+    "git": ("git", "build"),
+    "unshare": ("util-linux", "build"),
+    "setpriv": ("util-linux", "build"),
+    "apt-get": ("apt", "build"),
+    "shellcheck": ("shellcheck", "test"),
+    "clang-tidy": ("clang-tidy", "test"),
+}
+"""Program → its Debian package and what needs it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `package` or `cure` say what would mend it."""
+
+    name: str
+    good: bool
+    detail: str
+    package: str = ""
+    cure: str = ""
+
+
+def examine(targets: Iterable[Target], cache: Cache) -> list[Finding]:
+    """Look at everything that building, auditing and testing `targets` needs."""
+    return [
+        _python(),
+        _toolchain(),
+        *_programs(),
+        Finding(
+            "keys of Debian's archive",
+            KEYRING.is_file(),
+            str(KEYRING),
+            package="debian-archive-keyring",
+        ),
+        *(_emulator(target) for target in targets),
+        _namespaces(),
+        _disk(cache),
+    ]
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return Finding(
+        "Python ≥ 3.11", sys.version_info >= (3, 11), version, cure="install Python 3.11"
+    )
+
+
+def _toolchain() -> Finding:
+    try:
+        versions = find_toolchain().versions
+    except MissingToolError as error:
+        return Finding("toolchains", good=False, detail=error.what, cure="pip install -e .")
+    return Finding("toolchains", good=True, detail=f"go {versions['go']}, zig {versions['zig']}")
+
+
+def _programs() -> Iterator[Finding]:
+    for program, (package, use) in PACKAGES.items():
+        path = shutil.which(program)
+        yield Finding(f"{program} ({use})", path is not None, path or "not found", package=package)
+
+
+def _emulator(target: Target) -> Finding:
+    name = f"emulator of {target.name} (audit, smoke)"
+    try:
+        emulator = find_emulator(target)
+    except MissingToolError:
+        return Finding(name, good=False, detail="not found", package="qemu-user-static")
+    return Finding(name, good=True, detail=f"{emulator.program}, cpu {emulator.cpu}")
+
+
+def _namespaces() -> Finding:
+    return Finding(
+        "user namespaces",
+        can_isolate(),
+        "jobs run cut off from the network, at fixed paths",
+        cure="sysctl kernel.apparmor_restrict_unprivileged_userns=0 "
+        "(older Debian: kernel.unprivileged_userns_clone=1)",
+    )
+
+
+def _disk(cache: Cache) -> Finding:
+    free = shutil.disk_usage(cache.root).free / 1024**3
+    detail = f"{free:.0f} GiB free at {cache.root}, {DISK_GIB} wanted"
+    return Finding("disk", free >= DISK_GIB, detail, cure="free space, or move the cache")
+
+
+def verify_store(cache: Cache, progress: Progress) -> list[str]:
+    """Compare every store entry with its record; what was damaged, in words."""
+    store, damaged = Store(cache), []
+    for key in list(store.keys()):
+        artifact = store.get(key)
+        if artifact is None:
+            damaged.append(f"store entry {key}: its record cannot be read; it was moved aside")
+            continue
+        try:
+            store.verify(artifact)
+        except CorruptError as error:
+            damaged.append(error.what)
+    for line in damaged:
+        progress.line(line, style="red")
+    return damaged
+
+
+def setup(findings: Iterable[Finding], progress: Progress) -> None:
+    """Install the Debian packages that are missing, as root or by sudo.
+
+    Raises `MissingToolError` with the command where neither is possible.
+    """
+    packages = sorted({f.package for f in findings if not f.good and f.package})
+    if not packages:
+        progress.line("setup: nothing to install")
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    prefix = [] if os.geteuid() == 0 else _sudo(command)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (["apt-get", "update", "-q"], command):
+        progress.line(f"setup: {' '.join([*prefix, *argv])}")
+        done = subprocess.run([*prefix, *argv], stdout=sys.stderr, env=env)
+        if done.returncode:
+            raise BuildsysError(
+                f"{' '.join(argv)} failed with exit code {done.returncode}",
+                cause="see the lines above",
+                action="mend apt, then run `invoke setup` again",
+            )
+
+
+def _sudo(command: list[str]) -> list[str]:
+    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"]).returncode == 0:
+        return ["sudo", "-n"]
+    raise MissingToolError(
+        "packages are missing and this user may not install them", action=" ".join(command)
+    )
+
+
+def cache_size(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_dir())

@@ -1,0 +1,162 @@
+"""One class per kind of failure, each with its own exit code and its next action in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class BuildsysError(Exception):
+    """What failed, the likely cause and the next action; `exit_code` is the process's."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, cause: str = "", action: str = "") -> None:
+        self.what, self.cause, self.action = what, cause, action
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.cause:
+            lines.append(f"cause: {self.cause}")
+        if self.action:
+            lines.append(f"next: {self.action}")
+        return "\n".join(lines)
+
+
+class ConfigError(BuildsysError):
+    """Mistakes in recipes or targets, all of them in one go."""
+
+    exit_code = 10
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        listing = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(
+            f"{count} mistake{'s' * (count != 1)} in recipes or targets:\n{listing}",
+            action="mend the named keys; toolchains/README.md and recipes/README.md explain each",
+        )
+
+
+class UnknownNameError(BuildsysError):
+    """A target, component or step that does not exist; the nearest names are offered."""
+
+    exit_code = 11
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}", action=f"{hint}known: {', '.join(names)}")
+
+
+class FetchError(BuildsysError):
+    """A source could not be fetched: no network, refused, not there."""
+
+    exit_code = 12
+
+
+class HashMismatchError(BuildsysError):
+    """A fetched file is not the pinned one; both hashes are shown, the file is kept aside."""
+
+    exit_code = 13
+
+    def __init__(self, subject: str, *, pinned: str, found: str, kept: Path | None) -> None:
+        self.pinned, self.found, self.kept = pinned, found, kept
+        aside = f"; the file is kept at {kept}" if kept else ""
+        super().__init__(
+            f"{subject}: hash does not match\n  pinned {pinned}\n  found  {found}{aside}",
+            cause="the file changed at its origin or on the way, or the recipe's pin is wrong",
+            action="fetch again; if it stays, compare with the origin before changing the recipe",
+        )
+
+
+class MissingSourceError(BuildsysError):
+    """The build phase has no network and a source was not fetched before."""
+
+    exit_code = 14
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        listing = "\n".join(f"  {source}" for source in sources)
+        super().__init__(
+            f"sources are not fetched:\n{listing}",
+            action="run `invoke fetch` with the same options while there is a network",
+        )
+
+
+class PatchError(BuildsysError):
+    """A patch no longer applies; file, hunk and what stands there now are named."""
+
+    exit_code = 15
+
+
+class CommandError(BuildsysError):
+    """A command failed: its name, the cause, the last lines and the log."""
+
+    exit_code = 16
+
+
+class DiskFullError(BuildsysError):
+    """No space left; nothing that was complete is lost."""
+
+    exit_code = 17
+
+    def __init__(self, where: Path | str, doing: str) -> None:
+        super().__init__(
+            f"no space left on the file system of {where} while {doing}",
+            action="free space (`invoke clean` removes what is not needed) and run the same again",
+        )
+
+
+class CorruptError(BuildsysError):
+    """A store entry, download or executable is cut or changed on disk."""
+
+    exit_code = 18
+
+
+class UnsafeArchiveError(BuildsysError):
+    """An archive holds a member that would leave its directory or is no plain file."""
+
+    exit_code = 19
+
+
+class CheckError(BuildsysError):
+    """A built file breaks its target's bounds or its recipe's promise."""
+
+    exit_code = 20
+
+
+class AuditError(BuildsysError):
+    """The audit found an ELF that the target cannot run, or its own control failed."""
+
+    exit_code = 21
+
+
+class SmokeError(BuildsysError):
+    """The emulated server did not do what it must."""
+
+    exit_code = 22
+
+
+class MissingToolError(BuildsysError):
+    """The host lacks a program; the command that installs it is named."""
+
+    exit_code = 23
+
+
+class BudgetError(BuildsysError):
+    """A component or an executable is larger than its budget."""
+
+    exit_code = 24
+
+
+class SomeFailedError(BuildsysError):
+    """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
+
+    def __init__(self, failures: Iterable[tuple[str, BuildsysError]]) -> None:
+        self.failures = tuple(failures)
+        self.exit_code = self.failures[0][1].exit_code
+        names = ", ".join(name for name, _ in self.failures)
+        super().__init__(f"failed: {names}", action="each failure is explained above")

@@ -1,0 +1,117 @@
+"""Getting pinned sources and unpacking them; the only part of a build that uses the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.cache import Cache
+from buildsys.errors import BuildsysError, FetchError, SomeFailedError
+from buildsys.fetch import debian, go_module
+from buildsys.load import LoadedRecipe
+from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source
+from buildsys.report import Progress
+from buildsys.toolchain import Toolchain
+
+ATTEMPTS = 3
+"""How often a download is tried; between tries it waits 2, then 4 seconds."""
+
+PARALLEL = 4
+"""Downloads at once: they wait for the network, not for cores."""
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """What fetching needs to know: cache, toolchain (for the go command) and mirrors."""
+
+    cache: Cache
+    toolchain: Toolchain
+    debian_mirror: str | None = None
+    go_proxy: str | None = None
+
+    def lacks(self, source: Source) -> str | None:
+        """What of `source` is not in the cache, in words; None where it is complete."""
+        if isinstance(source, GoModuleSource):
+            return go_module.lacks(source, self.cache)
+        if isinstance(source, DebianSource):
+            return debian.lacks(source, self.cache)
+        return None
+
+    def fetch(self, source: Source, log: Path) -> None:
+        """Get `source`, with retries. Raises `FetchError` or `HashMismatchError`."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if isinstance(source, GoModuleSource):
+                    go_module.fetch(source, self.cache, self.toolchain, self.go_proxy, log)
+                elif isinstance(source, DebianSource):
+                    debian.fetch(source, self.cache, self.debian_mirror, log)
+                return
+            except FetchError:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(2**attempt)
+
+    def unpack(self, loaded: LoadedRecipe, folder: Path, log: Path) -> None:
+        """Put a writable copy of the recipe's source into `folder`, checked against its pins."""
+        source = loaded.recipe.source
+        if isinstance(source, GoModuleSource):
+            go_module.unpack(source, self.cache, folder)
+        elif isinstance(source, DebianSource):
+            debian.unpack(source, self.cache, folder, log)
+        elif isinstance(source, LocalSource):
+            copy_inputs(loaded, source.path, folder)
+
+
+def copy_inputs(loaded: LoadedRecipe, prefix: str, folder: Path) -> None:
+    """Copy the recipe's own files below `prefix` to `folder`, modes 0644 or 0755."""
+    for name, digest in loaded.inputs.items():
+        if not name.startswith(f"{prefix}/"):
+            continue
+        path = folder / name.removeprefix(f"{prefix}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((loaded.folder / name).read_bytes())
+        path.chmod(0o755 if digest.startswith("x:") else 0o644)
+
+
+def fetch_all(
+    sources: Iterable[Source],
+    fetcher: Fetcher,
+    progress: Progress,
+    span: Callable[[str, str, float], None],
+) -> None:
+    """Fetch every source that is not complete yet, in parallel; each only once.
+
+    `span` is told (kind, name, start) of each finished download. Raises the failure, or
+    `SomeFailedError` where several failed; what was fetched stays.
+    """
+    wanted = {s.label: s for s in sources if fetcher.lacks(s)}
+    failures: list[tuple[str, BuildsysError]] = []
+
+    def one(source: Source) -> None:
+        start = time.monotonic()
+        log = fetcher.cache.logs / f"fetch-{log_name(source)}.log"
+        log.unlink(missing_ok=True)
+        try:
+            # Another process may have fetched it while we waited.
+            with progress.step("fetch", source.label), fetcher.cache.lock(f"{log_name(source)}"):
+                if fetcher.lacks(source):
+                    fetcher.fetch(source, log)
+        except BuildsysError as error:
+            failures.append((source.label, error))
+            progress.failed(source.label, error)
+        span("fetch", source.label, start)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(one, wanted.values()))
+    if len(failures) == 1:
+        raise failures[0][1]
+    if failures:
+        raise SomeFailedError(failures)
+
+
+def log_name(source: Source) -> str:
+    """The source's label as one file name."""
+    return source.label.replace("/", "_").replace(":", "_")

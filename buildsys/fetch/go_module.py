@@ -1,0 +1,179 @@
+"""Go modules, by the go command; the zip and go.mod are checked against the recipe's own pins.
+
+The checksum database does not know every k3s commit, so it is switched off: the recipe pins the
+module itself, and the module's go.sum pins everything that it depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from buildsys.archive import module_file_sum, module_zip_sum, unpack_module_zip
+from buildsys.cache import Cache, write_atomic
+from buildsys.errors import CommandError, CorruptError, FetchError, HashMismatchError
+from buildsys.model import GoModuleSource
+from buildsys.run import output
+from buildsys.toolchain import Toolchain
+
+_NETWORK_HINTS = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake")
+
+
+def zip_path(source: GoModuleSource, cache: Cache) -> Path:
+    """Where the go command keeps the module's zip."""
+    return _download_folder(source, cache) / f"{_escape(source.version)}.zip"
+
+
+def receipt_path(source: GoModuleSource, cache: Cache) -> Path:
+    """The list of the module's dependencies that were downloaded, with their sizes."""
+    name = f"{source.module}@{source.version}".replace("/", "_")
+    return cache.downloads / "go" / f"{name}.json"
+
+
+def lacks(source: GoModuleSource, cache: Cache) -> str | None:
+    """What is missing of the module or its dependencies; None where nothing is."""
+    try:
+        receipt = json.loads(receipt_path(source, cache).read_text())
+        if receipt["sum"] != source.sum or receipt["mod_sum"] != source.mod_sum:
+            return f"{source.label} (fetched with another hash)"
+        zips: dict[str, int] = receipt["zips"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return source.label
+    for name, size in zips.items():
+        path = cache.gomod / name
+        if not path.is_file() or path.stat().st_size != size:
+            return f"{source.label}: its dependency {name}"
+    return None
+
+
+def fetch(
+    source: GoModuleSource, cache: Cache, toolchain: Toolchain, proxy: str | None, log: Path
+) -> None:
+    """Download the module and all that its go.mod needs.
+
+    Raises `FetchError`, `HashMismatchError` (the zip is moved aside, the module cache is clean).
+    """
+    env = toolchain.go_environment(cache, online=True, proxy=proxy)
+    go = str(toolchain.go / "bin" / "go")
+    got = _go_json([go, "mod", "download", "-json", source.label], env, source, log)[0]
+    _check(source, cache, got)
+    with cache.scratch(f"fetch-{uuid4().hex}") as folder:
+        unpack(source, cache, folder)
+        modules = _go_json([go, "-C", str(folder), "mod", "download", "-json"], env, source, log)
+    zips = [zip_path(source, cache), *(Path(m["Zip"]) for m in modules if "Zip" in m)]
+    receipt = {
+        "sum": source.sum,
+        "mod_sum": source.mod_sum,
+        "zips": {path.relative_to(cache.gomod).as_posix(): path.stat().st_size for path in zips},
+    }
+    path = receipt_path(source, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(receipt, indent=1).encode())
+
+
+def unpack(source: GoModuleSource, cache: Cache, folder: Path) -> None:
+    """A writable copy of the module in `folder`, from the zip whose h1 is checked once more."""
+    archive = zip_path(source, cache)
+    found = module_zip_sum(archive)
+    if found != source.sum:
+        kept = _set_aside(source, cache, found)
+        raise HashMismatchError(source.label, pinned=source.sum, found=found, kept=kept)
+    unpack_module_zip(archive, f"{source.label}/", folder)
+
+
+def report_modified(source: GoModuleSource, cache: Cache, text: str) -> CorruptError:
+    """The error for what `go mod verify` printed; modified modules are removed from the cache."""
+    modified = re.findall(r"^(\S+) (v\S+): (?:zip|dir) has been modified \((.+)\)$", text, re.M)
+    for module, version, _ in modified:
+        folder = cache.gomod / f"{_escape(module)}@{_escape(version)}"
+        shutil.rmtree(folder, ignore_errors=True)
+        download = cache.gomod / "cache" / "download" / _escape(module) / "@v"
+        for suffix in ("zip", "ziphash"):
+            (download / f"{_escape(version)}.{suffix}").unlink(missing_ok=True)
+    receipt_path(source, cache).unlink(missing_ok=True)
+    names = ", ".join(sorted({f"{module}@{version}" for module, version, _ in modified}))
+    return CorruptError(
+        f"{source.label}: dependencies are changed on disk: {names or text[-300:]}",
+        cause="files of the module cache were cut or edited after they were fetched",
+        action="they were removed; run the same again with a network, or `invoke fetch`",
+    )
+
+
+def _go_json(
+    argv: list[str], env: dict[str, str], source: GoModuleSource, log: Path
+) -> list[dict[str, str]]:
+    try:
+        text = output(argv, env=env, log=log)
+    except CommandError as error:
+        message = str(error)
+        if "SECURITY ERROR" in message or "checksum mismatch" in message:
+            found = re.search(r"downloaded:\s*(h1:\S+)", message)
+            pinned = re.search(r"go\.sum:\s*(h1:\S+)", message)
+            raise HashMismatchError(
+                f"a dependency of {source.label}",
+                pinned=pinned[1] if pinned else "in its go.sum",
+                found=found[1] if found else f"see {log}",
+                kept=None,
+            ) from error
+        network = any(hint in message for hint in _NETWORK_HINTS)
+        raise FetchError(
+            f"cannot fetch {source.label}:\n{error.what}",
+            cause="no network or no Go module proxy" if network else "see the lines above",
+            action=f"mend it and run the same again, it goes on where it stopped; see {log}",
+        ) from error
+    return list(_json_objects(text))
+
+
+def _json_objects(text: str) -> list[dict[str, str]]:
+    decoder, position, found = json.JSONDecoder(), 0, []
+    while (position := _skip_space(text, position)) < len(text):
+        value, position = decoder.raw_decode(text, position)
+        found.append(value)
+    return found
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
+
+
+def _check(source: GoModuleSource, cache: Cache, got: dict[str, str]) -> None:
+    found = module_zip_sum(Path(got["Zip"]))
+    if found != source.sum:
+        kept = _set_aside(source, cache, found)
+        raise HashMismatchError(f"{source.label} (zip)", pinned=source.sum, found=found, kept=kept)
+    found_mod = module_file_sum(Path(got["GoMod"]).read_bytes())
+    if found_mod != source.mod_sum:
+        kept = _set_aside(source, cache, found_mod)
+        raise HashMismatchError(
+            f"{source.label} (go.mod)", pinned=source.mod_sum, found=found_mod, kept=kept
+        )
+
+
+def _set_aside(source: GoModuleSource, cache: Cache, found: str) -> Path:
+    """Move the zip out of the module cache and drop all that the go command derived from it."""
+    cache.aside.mkdir(exist_ok=True)
+    archive = zip_path(source, cache)
+    safe = re.sub(r"[^A-Za-z0-9]", "", found)[:16]
+    kept = cache.aside / f"{archive.name}.{safe}"
+    shutil.move(archive, kept)
+    for suffix in ("ziphash", "mod", "info", "lock"):
+        (archive.parent / f"{_escape(source.version)}.{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(
+        cache.gomod / f"{_escape(source.module)}@{_escape(source.version)}", ignore_errors=True
+    )
+    receipt_path(source, cache).unlink(missing_ok=True)
+    return kept
+
+
+def _download_folder(source: GoModuleSource, cache: Cache) -> Path:
+    return cache.gomod / "cache" / "download" / _escape(source.module) / "@v"
+
+
+def _escape(text: str) -> str:
+    """The module cache's case encoding: an upper-case letter is "!" and the lower-case one."""
+    return re.sub(r"[A-Z]", lambda match: "!" + match[0].lower(), text)

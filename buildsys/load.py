@@ -1,0 +1,159 @@
+"""TOML files to frozen values. Every mistake of every file is reported in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from buildsys.errors import ConfigError
+from buildsys.model import GoOptions, LocalSource, Recipe, Target
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe, its folder, and the sha256 of each file of the folder that goes into the build."""
+
+    recipe: Recipe
+    folder: Path
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that was read: recipes and targets by name."""
+
+    recipes: Mapping[str, LoadedRecipe]
+    targets: Mapping[str, Target]
+
+
+def load_project(root: Path) -> Project:
+    """Read `root/recipes` and `root/toolchains`.
+
+    Raises `ConfigError` with all mistakes, each with its file and key.
+    """
+    problems: list[str] = []
+    recipes = {}
+    for path in sorted(root.glob("recipes/*/recipe.toml")):
+        recipe = _read(path, Recipe, root, problems)
+        if recipe is None:
+            continue
+        where = path.relative_to(root)
+        if recipe.name != path.parent.name:
+            problems.append(f"{where}: name: {recipe.name!r} is not the folder's name")
+        inputs = dict(_inputs(recipe, path.parent, where, problems))
+        recipes[path.parent.name] = LoadedRecipe(recipe, path.parent, inputs)
+    targets = {}
+    for path in sorted(root.glob("toolchains/*.toml")):
+        target = _read(path, Target, root, problems)
+        if target is None:
+            continue
+        if target.name != path.stem:
+            problems.append(f"{path.relative_to(root)}: name: {target.name!r} is not the file's")
+        targets[path.stem] = target
+    problems += _references(recipes, targets)
+    problems += _cycles(recipes)
+    problems += _duplicate_outputs(recipes)
+    if problems:
+        raise ConfigError(problems)
+    return Project(recipes, targets)
+
+
+def _read(path: Path, model: type[Model], root: Path, problems: list[str]) -> Model | None:
+    where = path.relative_to(root)
+    try:
+        # By way of JSON, because there a list is a tuple even to the strict validator.
+        return model.model_validate_json(json.dumps(tomllib.loads(path.read_text("utf-8"))))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        problems.append(f"{where}: not readable as TOML: {error}")
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            key = ".".join(str(part) for part in one["loc"]) or "(whole file)"
+            message = one["msg"].removeprefix("Value error, ")
+            if one["type"] == "extra_forbidden":
+                message = "unknown key"
+            problems.append(f"{where}: {key}: {message}")
+    return None
+
+
+def _inputs(
+    recipe: Recipe, folder: Path, where: Path, problems: list[str]
+) -> Iterator[tuple[str, str]]:
+    for index, patch in enumerate(recipe.patch):
+        path = folder / "patches" / patch.file
+        if path.is_file():
+            yield f"patches/{patch.file}", _file_digest(path)
+        else:
+            problems.append(f"{where}: patch.{index}.file: patches/{patch.file} does not exist")
+    for key, name in _folders(recipe):
+        path = folder / name
+        if path.is_dir():
+            for file in sorted(p for p in path.rglob("*") if p.is_file() and _counts(p)):
+                yield file.relative_to(folder).as_posix(), _file_digest(file)
+        else:
+            problems.append(f"{where}: {key}: the folder {name} does not exist")
+
+
+def _folders(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if isinstance(recipe.source, LocalSource):
+        yield "source.path", recipe.source.path
+    if isinstance(recipe.options, GoOptions) and recipe.options.overlay:
+        yield "go.overlay", recipe.options.overlay
+
+
+def _counts(path: Path) -> bool:
+    return "__pycache__" not in path.parts
+
+
+def _file_digest(path: Path) -> str:
+    mode = "x" if path.stat().st_mode & 0o100 else "-"
+    return f"{mode}:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _references(
+    recipes: Mapping[str, LoadedRecipe], targets: Mapping[str, Target]
+) -> Iterator[str]:
+    for name, loaded in recipes.items():
+        where = f"recipes/{name}/recipe.toml"
+        for need in loaded.recipe.needs:
+            if need not in recipes:
+                yield f"{where}: needs: no recipe is named {need!r}"
+        for index, patch in enumerate(loaded.recipe.patch):
+            for target in patch.targets:
+                if target not in targets:
+                    yield f"{where}: patch.{index}.targets: no target is named {target!r}"
+
+
+def _cycles(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
+    graph = {name: loaded.recipe.needs for name, loaded in recipes.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        chain = " → ".join(reversed(error.args[1]))
+        yield f"recipes/{error.args[1][0]}/recipe.toml: needs: a cycle: {chain}"
+
+
+def _duplicate_outputs(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for name, loaded in sorted(recipes.items()):
+        output = loaded.recipe.output
+        if output.into != "executable":
+            continue
+        for key, paths in (("files", output.files.values()), ("links", output.links.keys())):
+            yield from _claim(name, key, paths, owners)
+
+
+def _claim(name: str, key: str, paths: Iterable[str], owners: dict[str, str]) -> Iterator[str]:
+    for path in paths:
+        owner = owners.setdefault(path, name)
+        if owner != name:
+            yield f"recipes/{name}/recipe.toml: output.{key}: {path} is already {owner}'s"

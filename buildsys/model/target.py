@@ -1,0 +1,91 @@
+"""A target: for what machine, `toolchains/<name>.toml`; toolchains/README.md is its contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from buildsys.elf import Bounds, Guarded
+from buildsys.model.base import Frozen, Name, Sentence
+
+Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le", "386"]
+
+
+class CTable(Frozen):
+    """How zig compiles C: its target triple and CPU."""
+
+    triple: str
+    mcpu: str
+
+
+class GuardedObject(Frozen):
+    """An object that names a newer CPU but asks before it uses it; `why` says how we know."""
+
+    name: str
+    attribute: str
+    why: Sentence
+
+
+class ElfTable(Frozen):
+    """Upper bounds that check and audit enforce on every ELF; the words are those of `Bounds`."""
+
+    machine: str
+    bits: Literal[32, 64]
+    endian: Literal["little", "big"] = "little"
+    cpu_arch: str | None = None
+    fp_arch: str | None = None
+    thumb: str | None = None
+    simd: str | None = None
+    vfp_args: str | None = None
+    divide: bool = False
+    multiprocessing: bool = False
+    x86_isa: str | None = None
+    go: dict[str, str] = {}
+    guarded: tuple[GuardedObject, ...] = ()
+
+    @model_validator(mode="after")
+    def _known_words(self) -> ElfTable:
+        self.bounds()
+        return self
+
+    def bounds(self) -> Bounds:
+        """The table as the rules take it. Raises ValueError for a word that they do not know."""
+        values = self.model_dump(exclude={"go", "guarded"})
+        guarded = tuple(Guarded(g.name, g.attribute, g.why) for g in self.guarded)
+        return Bounds(**values, go=tuple(self.go.items()), guarded=guarded)
+
+
+class EmulatorTable(Frozen):
+    """qemu-user: the program's suffix (qemu-<user>-static) and the CPU that it plays."""
+
+    user: str
+    cpu: str
+
+
+class ControlTable(Frozen):
+    """A CPU whose code must die under this target's emulator: proof that the emulator can tell."""
+
+    mcpu: str
+
+
+class ExecutableTable(Frozen):
+    """The self-extracting executable: lowest CPU, zstd window and size budget, both in MiB."""
+
+    cpu: Cpu
+    window_mib: Annotated[int, Field(ge=1, le=128)]
+    budget_mib: float
+    launcher_mcpu: str | None = None
+
+
+class Target(Frozen):
+    """One kind of machine."""
+
+    name: Name
+    summary: Sentence
+    go: dict[str, str]
+    c: CTable
+    elf: ElfTable
+    emulator: EmulatorTable
+    control: ControlTable | None = None
+    executable: ExecutableTable

@@ -1,0 +1,140 @@
+"""The one door for subprocesses: output to a log, failures explained, time and memory measured."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from buildsys.errors import CommandError, DiskFullError, MissingToolError
+
+TAIL_LINES = 25
+"""How many last lines of a log a failure shows."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended well: wall seconds and peak resident memory of its largest process."""
+
+    seconds: float
+    peak_mib: float
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    name: str = "",
+    stdin: bytes | None = None,
+) -> Finished:
+    """Run `argv` with both outputs appended to `log`; wait for it.
+
+    Raises `CommandError` with the cause, the last lines and the log's path; `DiskFullError` where
+    the log says that the disk was full; `MissingToolError` where the program does not exist.
+    """
+    title = name or Path(argv[0]).name
+    start = time.monotonic()
+    with log.open("ab") as out:
+        offset = out.tell()
+        out.write(f"$ {shlex.join(argv)}\n".encode())
+        out.flush()
+        process = _start(argv, out, env, cwd, stdin)
+        status, usage = _wait(process)
+    seconds = time.monotonic() - start
+    if status != 0:
+        raise _explain(title, status, log, offset)
+    return Finished(seconds, usage / 1024)
+
+
+def output(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path) -> str:
+    """Run a short command and return its standard output; standard error goes to `log`."""
+    with log.open("ab") as err:
+        offset = err.tell()
+        try:
+            done = subprocess.run(
+                argv, env=env, stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL
+            )
+        except FileNotFoundError as error:
+            raise _not_found(argv[0]) from error
+        if done.returncode:
+            err.write(done.stdout)
+    if done.returncode:
+        raise _explain(Path(argv[0]).name, done.returncode, log, offset)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _start(
+    argv: Sequence[str],
+    out: IO[bytes],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: bytes | None,
+) -> subprocess.Popen[bytes]:
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise _not_found(argv[0]) from error
+    if stdin is not None and process.stdin is not None:
+        process.stdin.write(stdin)
+        process.stdin.close()
+    return process
+
+
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Wait; return the exit status (negative: signal) and the peak resident KiB."""
+    try:
+        _, raw, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    process.returncode = os.waitstatus_to_exitcode(raw)
+    return process.returncode, usage.ru_maxrss
+
+
+def _not_found(program: str) -> MissingToolError:
+    return MissingToolError(
+        f"the program {program} is not installed", action="run `invoke doctor`, then `invoke setup`"
+    )
+
+
+def cause_of(status: int) -> str:
+    """A process status in words: exit code, or the signal's name."""
+    if status < 0:
+        status = 128 - status
+    # A shell between us and the program reports a signal as 128 + its number.
+    if status > 128 and status - 128 in set(signal.Signals):
+        return f"killed by {signal.Signals(status - 128).name}"
+    return f"exit code {status}"
+
+
+def _explain(title: str, status: int, log: Path, offset: int) -> Exception:
+    lines = tail(log, offset)
+    text = "\n".join(lines)
+    if "No space left on device" in text or "no space left on device" in text:
+        return DiskFullError(log, f"running {title}")
+    shown = "\n".join(f"  | {line}" for line in lines)
+    return CommandError(f"{title} failed: {cause_of(status)}\n{shown}", action=f"see {log}")
+
+
+def tail(log: Path, offset: int = 0, count: int = TAIL_LINES) -> list[str]:
+    """The last `count` lines of `log` after `offset`."""
+    with log.open("rb") as file:
+        file.seek(max(offset, file.seek(0, os.SEEK_END) - 64 * 1024))
+        return file.read().decode("utf-8", "replace").splitlines()[-count:]

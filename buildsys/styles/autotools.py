@@ -1,0 +1,31 @@
+"""`style = "autotools"`: ./configure, make, make install, all of it static and cross-compiled."""
+
+from __future__ import annotations
+
+from buildsys.model import AutotoolsOptions
+from buildsys.styles.context import Context
+
+
+def build(context: Context) -> None:
+    """Configure for the target, make, install; `out` then holds the prefix's content."""
+    options = context.recipe.options
+    assert isinstance(options, AutotoolsOptions)
+    # Users of a library find it there, so its .pc file tells the truth.
+    prefix = context.path(f"deps/{context.recipe.name}")
+    context.run(
+        [
+            "sh",
+            "./configure",
+            f"--host={context.target.c.triple}",
+            f"--prefix={prefix}",
+            f"--sysconfdir={prefix}/etc",
+            "--disable-shared",
+            "--enable-static",
+            "--disable-dependency-tracking",
+            *options.configure,
+        ]
+    )
+    context.run(["make", f"-j{context.jobs}", *options.make])
+    stage = context.path("tmp/install")
+    context.run(["make", "install", f"DESTDIR={stage}", *options.make])
+    context.run(["cp", "-R", f"{stage}{prefix}/.", context.path("out")])

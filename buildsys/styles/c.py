@@ -1,0 +1,30 @@
+"""`style = "c"`: one static program from C files."""
+
+from __future__ import annotations
+
+from buildsys.errors import ConfigError
+from buildsys.model import COptions
+from buildsys.styles.context import Context
+
+
+def build(context: Context) -> None:
+    """Compile and link all sources in one call, against the named libraries of `needs`."""
+    options = context.recipe.options
+    assert isinstance(options, COptions)
+    source = context.sandbox.host("src")
+    files = [
+        path.relative_to(source).as_posix()
+        for pattern in options.sources
+        for path in sorted(source.glob(pattern))
+    ]
+    if not files:
+        raise ConfigError([f"recipes/{context.recipe.name}/recipe.toml: c.sources: match no file"])
+    includes = [f"-I{context.path(f'deps/{lib}/include')}" for lib in options.libs]
+    folders = [f"-L{context.path(f'deps/{lib}/lib')}" for lib in options.libs]
+    libs = [f"-l{lib}" for lib in options.libs]
+    objects = []
+    for file in files:
+        objects.append(f"{file}.o")
+        context.run(["cc", *options.flags, *includes, "-c", file, "-o", objects[-1]])
+    out = context.path(f"out/{options.program}")
+    context.run(["cc", *options.flags, *objects, *folders, *libs, "-o", out])

@@ -1,0 +1,125 @@
+"""`style = "go"`: packages of the main module, static, without paths, without the network."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+from buildsys.errors import BuildsysError, CommandError, ConfigError
+from buildsys.fetch.go_module import report_modified
+from buildsys.model import GoModuleSource, GoOptions
+from buildsys.run import output
+from buildsys.styles.context import Context
+
+
+def build(context: Context) -> None:
+    """Stage, then `go build` each package; dependencies are verified while the compiler runs.
+
+    Raises `CorruptError` where a dependency was changed on disk, `CommandError` where Go fails.
+    """
+    options = context.recipe.options
+    assert isinstance(options, GoOptions)
+    _stage(context, options)
+    verification = _Verification(context)
+    verification.start()
+    try:
+        for name, package in options.build.items():
+            context.run(
+                _command(context, options, name, package), env=_environment(options, context)
+            )
+    finally:
+        verification.join()
+        verification.raise_found()
+
+
+def _stage(context: Context, options: GoOptions) -> None:
+    """Copy files within the source to where the build embeds them."""
+    source = context.sandbox.host("src")
+    for origin, place in options.stage.items():
+        path = source / origin
+        if not path.exists():
+            raise ConfigError(
+                [f"recipes/{context.recipe.name}/recipe.toml: go.stage: no {origin} in the source"]
+            )
+        (source / place).parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, source / place, dirs_exist_ok=True)
+        else:
+            shutil.copy2(path, source / place)
+
+
+def _command(context: Context, options: GoOptions, name: str, package: str) -> list[str]:
+    flags = ["-s", "-w", "-buildid="]
+    flags += [f"-X={key}={context.fill(value)}" for key, value in options.stamps.items()]
+    if options.cgo:
+        flags += ["-linkmode=external", "-extldflags=-static"]
+    quoted = " ".join(f"'{flag}'" if " " in flag else flag for flag in flags)
+    return [
+        "go",
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-mod=readonly",
+        f"-p={context.jobs}",
+        f"-tags={','.join(options.tags)}",
+        f"-ldflags={quoted}",
+        "-o",
+        context.path(f"out/{name}"),
+        package,
+    ]
+
+
+def _environment(options: GoOptions, context: Context) -> dict[str, str]:
+    return {
+        **context.target.go,
+        "GOOS": "linux",
+        "CGO_ENABLED": "1" if options.cgo else "0",
+        # Setting CGO_CFLAGS drops Go's own default, -O2 -g.
+        "CGO_CFLAGS": " ".join(["-O2", "-g0", *options.cflags]),
+        "GOROOT": context.path("go"),
+        "GOMODCACHE": context.path("gomod"),
+        "GOCACHE": context.path("gocache"),
+        "GOPATH": context.path("home/go"),
+        "GOENV": "off",
+        "GOFLAGS": "-modcacherw",
+        "GOPROXY": "off",
+        "GOSUMDB": "off",
+        "GOTOOLCHAIN": "local",
+    }
+
+
+class _Verification(threading.Thread):
+    """`go mod verify` beside the compiler: Go itself trusts its module cache unseen."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(name=f"verify-{context.recipe.name}")
+        self._context = context
+        self._found: BuildsysError | None = None
+
+    def run(self) -> None:
+        """Verify all modules that the main module's go.sum names."""
+        context, source = self._context, self._context.recipe.source
+        if not isinstance(source, GoModuleSource):
+            return
+        env = context.toolchain.go_environment(context.cache, online=False)
+        go = str(context.toolchain.go / "bin" / "go")
+        folder = str(context.sandbox.host("src"))
+        log = Path(f"{context.log}.verify")
+        try:
+            output([go, "-C", folder, "mod", "verify"], env=env, log=log)
+        except CommandError as error:
+            if "has been modified" in error.what:
+                text = log.read_text("utf-8", "replace")
+                self._found = report_modified(source, context.cache, text)
+            else:
+                self._found = error
+        except BuildsysError as error:
+            self._found = error
+        else:
+            log.unlink(missing_ok=True)
+
+    def raise_found(self) -> None:
+        """Raise what the verification found, if it found anything."""
+        if self._found:
+            raise self._found

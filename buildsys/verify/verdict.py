@@ -1,0 +1,113 @@
+"""A verdict: what was tried on which bytes and how it ended, as JSON and as JUnit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from buildsys.cache import write_atomic
+from buildsys.errors import BuildsysError
+
+
+@dataclass
+class Step:
+    """One thing that was tried; `seconds` of wall time, `facts` what was measured."""
+
+    name: str
+    passed: bool = False
+    seconds: float = 0.0
+    detail: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Verdict:
+    """Steps about one file, which is named by its sha256. Passed if every step passed."""
+
+    kind: str
+    target: str
+    subject: Path
+    log: Path
+    steps: list[Step] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are steps and all of them passed."""
+        return bool(self.steps) and all(step.passed for step in self.steps)
+
+    @property
+    def failures(self) -> list[Step]:
+        """The steps that did not pass."""
+        return [step for step in self.steps if not step.passed]
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Run a step; a `BuildsysError` in it is its failure and goes no further."""
+        step = Step(name)
+        begin = time.monotonic()
+        try:
+            yield step
+            step.passed = True
+        except BuildsysError as error:
+            step.detail = str(error)
+        finally:
+            step.seconds = round(time.monotonic() - begin, 3)
+            self.steps.append(step)
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        with self.subject.open("rb") as file:
+            sha = hashlib.file_digest(file, "sha256").hexdigest()
+        return {
+            "kind": self.kind,
+            "target": self.target,
+            "file": self.subject.name,
+            "sha256": sha,
+            "passed": self.passed,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "seconds": round(sum(step.seconds for step in self.steps), 3),
+            "log": str(self.log.name),
+            "steps": [asdict(step) for step in self.steps],
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Write `<target>-<kind>.json` and `.xml` into `folder`; the JSON's path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.target}-{self.kind}.json"
+        data = self.as_json()
+        write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
+        write_atomic(path.with_suffix(".xml"), junit(data))
+        return path
+
+
+def junit(data: dict[str, Any]) -> bytes:
+    """The verdict as a JUnit test suite."""
+    failed = [step for step in data["steps"] if not step["passed"]]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"{data['kind']} {data['target']}",
+        tests=str(len(data["steps"])),
+        failures=str(len(failed)),
+        time=str(data["seconds"]),
+        timestamp=data["started"],
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    ElementTree.SubElement(properties, "property", name="sha256", value=data["sha256"])
+    for step in data["steps"]:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=data["kind"], name=step["name"], time=str(step["seconds"])
+        )
+        if not step["passed"]:
+            failure = ElementTree.SubElement(case, "failure", message=step["detail"][:200])
+            failure.text = step["detail"]
+    ElementTree.indent(suite)
+    text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return text

@@ -1,0 +1,144 @@
+"""The verbs. Each parses its options, calls buildsys and prints; `invoke --list` shows them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from buildsys import show
+from buildsys.app import App, Settings, raise_failures, reported
+from buildsys.bench import run as bench_run
+from buildsys.doctor import setup as install
+from buildsys.doctor import verify_store
+from buildsys.verify import verify
+
+HELP = {
+    "arch": "target to work for; may be given several times (default: all)",
+    "only": "component to restrict to, with what it needs; may be given several times",
+    "jobs": "parallel jobs and compiler processes (default: the number of cores)",
+    "cache": "cache folder (default: $K3S_BUILDSYS_CACHE, else ~/.cache/k3s-buildsys)",
+    "offline": "use no network: name the sources that are missing instead of fetching them",
+    "debian-mirror": "Debian mirror (default: the one of the host's apt)",
+    "go-proxy": "Go module proxy (default: $GOPROXY, else Go's own)",
+    "json": "print data as JSON on standard output",
+}
+
+
+def _help(*names: str) -> dict[str, str]:
+    return {name: HELP[name] for name in names}
+
+
+@task(iterable=["arch", "only"], help=_help("arch", "only", "json"))
+def plan(_: Context, arch: Any, only: Any, json: bool = False) -> None:
+    """Show what would be built, in what order, and what the store already holds."""
+    with reported():
+        app = App(Settings())
+        show.plan(app.plan(arch, only), app.builder(isolated=True).store, as_json=json)
+
+
+@task(
+    iterable=["arch", "only"],
+    help=_help("arch", "only", "cache", "debian-mirror", "go-proxy"),
+)
+def fetch(
+    _: Context, arch: Any, only: Any, cache: str = "", debian_mirror: str = "", go_proxy: str = ""
+) -> None:
+    """Get every source that a build needs, so that it can run without a network."""
+    with reported():
+        app = App(Settings(cache=cache, debian_mirror=debian_mirror, go_proxy=go_proxy))
+        with app.progress.running():
+            app.fetch(app.plan(arch, only), everything=True)
+
+
+@task(
+    iterable=["arch", "only"],
+    help=_help("arch", "only", "jobs", "cache", "offline", "debian-mirror", "go-proxy", "json"),
+)
+def build(
+    _: Context,
+    arch: Any,
+    only: Any,
+    jobs: int = 0,
+    cache: str = "",
+    offline: bool = False,
+    debian_mirror: str = "",
+    go_proxy: str = "",
+    json: bool = False,
+) -> None:
+    """Build k3s-ARCH: fetch, compile, bundle. Ends with a table of the components."""
+    with reported():
+        app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
+        planned = app.plan(arch, only)
+        with app.progress.running():
+            result = app.build(planned)
+        show.built(result, app.write_timings(planned), as_json=json)
+        raise_failures(result)
+
+
+@task(iterable=["arch"], help=_help("arch", "cache", "json"))
+def audit(_: Context, arch: Any, cache: str = "", json: bool = False) -> None:
+    """Read and run every ELF in artifacts/k3s-ARCH: can the target's CPU run it all?"""
+    with reported():
+        app = App(Settings(cache=cache))
+        verify(app, arch, "audit", as_json=json)
+
+
+@task(iterable=["arch"], help=_help("arch", "cache", "json"))
+def smoke(_: Context, arch: Any, cache: str = "", json: bool = False) -> None:
+    """Start the server of artifacts/k3s-ARCH under the target's CPU; kill it; start it again."""
+    with reported():
+        app = App(Settings(cache=cache))
+        verify(app, arch, "smoke", as_json=json)
+
+
+@task(name="list", iterable=["arch"], help=_help("arch", "json"))
+def list_(_: Context, arch: Any, json: bool = False) -> None:
+    """List the targets and the components with their versions, sources and styles."""
+    with reported():
+        show.listing(App(Settings()).project, arch, as_json=json)
+
+
+@task(
+    iterable=["arch"],
+    help={**_help("arch", "cache", "json"), "store": "compare every store entry with its record"},
+)
+def doctor(_: Context, arch: Any, cache: str = "", store: bool = False, json: bool = False) -> None:
+    """Name what this host lacks, and the command that cures it."""
+    with reported():
+        app = App(Settings(cache=cache))
+        findings = app.examine(arch)
+        damaged = verify_store(app.cache, app.progress) if store else []
+        show.findings(findings, damaged, as_json=json)
+
+
+@task(iterable=["arch"], help=_help("arch"))
+def setup(_: Context, arch: Any) -> None:
+    """Install the Debian packages that doctor misses, as root or by sudo."""
+    with reported():
+        app = App(Settings())
+        install(app.examine(arch), app.progress)
+
+
+@task(help={"unit": "only the tests that need neither network nor toolchain"})
+def test(context: Context, unit: bool = False) -> None:  # noqa: PT028  a verb, no test
+    """Run the tests."""
+    selection = "tests/unit" if unit else "tests"
+    context.run(f"{shlex.quote(sys.executable)} -m pytest {selection}", pty=sys.stdout.isatty())
+
+
+@task(help={**_help("cache"), "everything": "remove downloads and compiler caches as well"})
+def clean(_: Context, cache: str = "", everything: bool = False) -> None:
+    """Remove artifacts, logs and what killed runs left; the store and downloads stay."""
+    with reported():
+        App(Settings(cache=cache)).clean(everything=everything)
+
+
+@task(positional=["name"], help={"name": "what to measure; none: list what there is"})
+def bench(_: Context, name: str = "") -> None:
+    """Measure, side by side in one run."""
+    with reported():
+        bench_run(name)
