@@ -14,7 +14,7 @@ from buildsys.app import App, Settings, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
-from buildsys.verify import verify
+from buildsys.verify.verbs import verify
 
 HELP = {
     "arch": "target to work for; may be given several times (default: all)",

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class BuildResult:
     plan: Plan
     outcomes: dict[str, Outcome[Built]]
     bundles: tuple[Bundle, ...]
+    unbundled: Mapping[str, BuildsysError] = field(default_factory=dict)
+    """Why an executable was not made although all its components were."""
 
 
 class App:
@@ -135,7 +137,9 @@ class App:
                 style="yellow",
             )
         outcomes = self.builder(isolated).build(plan)
-        return BuildResult(plan, outcomes, tuple(self._bundle(plan, outcomes)))
+        unbundled: dict[str, BuildsysError] = {}
+        bundles = tuple(self._bundle(plan, outcomes, unbundled))
+        return BuildResult(plan, outcomes, bundles, unbundled)
 
     def _all_current(self, plan: Plan) -> bool:
         return (
@@ -151,7 +155,9 @@ class App:
         bundles = tuple(b for plan_ in plan.bundles if (b := self.bundler().current(plan_)))
         return BuildResult(plan, outcomes, bundles)
 
-    def _bundle(self, plan: Plan, outcomes: dict[str, Outcome[Built]]) -> Iterator[Bundle]:
+    def _bundle(
+        self, plan: Plan, outcomes: dict[str, Outcome[Built]], failed: dict[str, BuildsysError]
+    ) -> Iterator[Bundle]:
         for bundle in plan.bundles:
             artifacts = {
                 name: outcome.result.artifact
@@ -159,8 +165,13 @@ class App:
                 if (outcome := outcomes[f"{name}-{bundle.target}"]).result
             }
             if len(artifacts) == len(bundle.members) + 1:
-                with self.progress.step("bundle", f"k3s-{bundle.target}"):
-                    yield self.bundler().make(bundle, artifacts)
+                name = f"k3s-{bundle.target}"
+                try:
+                    with self.progress.step("bundle", name):
+                        yield self.bundler().make(bundle, artifacts)
+                except BuildsysError as error:
+                    failed[name] = error
+                    self.progress.failed(name, error)
 
     def targets(self, names: Sequence[str]) -> list[Target]:
         """The named targets, or all. Raises `UnknownNameError`."""
@@ -209,6 +220,7 @@ def raise_failures(result: BuildResult) -> None:
             failures.append((name, outcome.error))
         elif outcome.error:
             raise outcome.error
+    failures += result.unbundled.items()
     if failures:
         raise SomeFailedError(failures)
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from buildsys.cache import disk_errors
 from buildsys.errors import CorruptError, UnsafeArchiveError
+
+_DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
+"""What the readers of tar and its compressions raise for a cut or changed file."""
 
 
 def unpack_tar(archive: Path, folder: Path) -> None:
@@ -29,7 +34,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             with tarfile.open(archive) as tar:
                 for member in tar:
                     _unpack_member(tar, member, folder, archive.name)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except _DAMAGE as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise CorruptError(
@@ -47,7 +52,7 @@ def _unpack_member(
     if PurePosixPath(member.name).is_absolute() or ".." in parts:
         raise _unsafe(archive, member.name, "leaves the folder")
     path = folder / inner
-    _refuse_linked_parents(folder, inner, archive)
+    _refuse_clash(folder, inner, archive, directory=member.isdir())
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)
     elif member.isreg():
@@ -62,10 +67,11 @@ def _unpack_member(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(member.linkname)
     elif member.islnk():
-        target = safe_path(
-            PurePosixPath(*PurePosixPath(member.linkname).parts[1:]).as_posix(), archive
-        )
-        _refuse_linked_parents(folder, target, archive)
+        target = PurePosixPath(*PurePosixPath(safe_path(member.linkname, archive)).parts[1:])
+        _refuse_clash(folder, target.as_posix(), archive, directory=False)
+        if not (folder / target).is_file():
+            raise _unsafe(archive, member.name, "links to a file that is not there")
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / target, path, follow_symlinks=False)
     else:
         raise _unsafe(archive, member.name, "is a device, socket or pipe")
@@ -86,15 +92,20 @@ def _check_link(inner: str, target: str, archive: str) -> None:
         raise _unsafe(archive, inner, f"links outside, to {target!r}")
 
 
-def _refuse_linked_parents(folder: Path, inner: str, archive: str) -> None:
+def _refuse_clash(folder: Path, inner: str, archive: str, *, directory: bool) -> None:
+    """Nothing is written through a symlink, and no file becomes a folder or the reverse."""
     path = folder
     for part in PurePosixPath(inner).parts[:-1]:
         path /= part
         if path.is_symlink():
             raise _unsafe(archive, inner, "goes through a symlink")
+        if path.is_file():
+            raise _unsafe(archive, inner, "goes through a file")
     last = folder / inner
     if last.is_symlink():
         raise _unsafe(archive, inner, "would be written through a symlink")
+    if last.exists() and last.is_dir() != directory:
+        raise _unsafe(archive, inner, "takes the place of a file or folder of the same name")
 
 
 def _unsafe(archive: str, member: str, why: str) -> UnsafeArchiveError:
@@ -117,7 +128,7 @@ def module_zip_sum(archive: Path) -> str:
                 with package.open(name) as file:
                     sha = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
                 lines.append(f"{sha.hexdigest()}  {name}\n")
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, RuntimeError, *_DAMAGE) as error:
         raise CorruptError(
             f"{archive} cannot be read: {error}",
             cause="the file is cut or changed",

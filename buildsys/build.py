@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -75,8 +76,8 @@ class Builder:
         return run_graph(tasks, slots=self.jobs, memory_mib=self.memory_mib)
 
     def _preflight(self, missing: list[Job]) -> None:
-        sources = {job.loaded.recipe.source for job in missing if job.loaded.recipe.source}
-        lacking = [text for source in sources if (text := self.fetcher.lacks(source))]
+        sources = [job.loaded.recipe.source for job in missing]
+        lacking = {text for source in sources if (text := self.fetcher.lacks(source))}
         if lacking:
             raise MissingSourceError(sorted(lacking))
         tools = {tool for job in missing for tool in HOST_TOOLS[job.loaded.recipe.style]}
@@ -156,10 +157,11 @@ class Builder:
             "ZIG_GLOBAL_CACHE_DIR": str(sandbox.path("zigcache")),
             "ZIG_LOCAL_CACHE_DIR": str(sandbox.path("zigcache")),
             "OBJECTS_DIR": str(sandbox.path("objects")),
-            "PKG_CONFIG_PATH": ":".join(str(folder) for folder in folders),
+            "PKG_CONFIG_LIBDIR": ":".join(str(folder) for folder in folders),
             "CC": "cc",
             "AR": "ar",
             "RANLIB": "ranlib",
+            "STRIP": "strip",
         }
         return Context(recipe, target, sandbox, self.cache, self.toolchain, env, self.jobs, log)
 
@@ -172,6 +174,7 @@ class Builder:
         for patch in recipe.patches_for(job.target):
             name = f"recipes/{recipe.name}/patches/{patch.file}"
             apply_patch(job.loaded.folder / "patches" / patch.file, folder, name, context.log)
+        _set_times(folder, recipe.date.timestamp())
         self.timeline.add("unpack", job.id, begin)
 
     def _store(self, job: Job, context: Context, start: float) -> Artifact:
@@ -194,6 +197,12 @@ class Builder:
         )
         self.timeline.add("store", job.id, begin)
         return artifact
+
+
+def _set_times(folder: Path, seconds: float) -> None:
+    """Give all files one date: make then takes what a release generated for up to date."""
+    for path in folder.rglob("*"):
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
 
 
 def _install_wrappers(context: Context) -> None:

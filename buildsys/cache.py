@@ -111,7 +111,10 @@ class Cache:
         removed = 0
         with self.lock("work"):
             for folder in self.work.iterdir():
-                handle = os.open(folder, os.O_RDONLY)
+                try:
+                    handle = os.open(folder, os.O_RDONLY)
+                except FileNotFoundError:
+                    continue  # its owner ended just now
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -70,19 +70,35 @@ def load_project(root: Path) -> Project:
 
 def _read(path: Path, model: type[Model], root: Path, problems: list[str]) -> Model | None:
     where = path.relative_to(root)
+    document: dict[str, Any] = {}
     try:
+        document = tomllib.loads(path.read_text("utf-8"))
         # By way of JSON, because there a list is a tuple even to the strict validator.
-        return model.model_validate_json(json.dumps(tomllib.loads(path.read_text("utf-8"))))
+        return model.model_validate_json(json.dumps(document))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         problems.append(f"{where}: not readable as TOML: {error}")
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            key = ".".join(str(part) for part in one["loc"]) or "(whole file)"
+            key = _key(one["loc"], document, missing=one["type"] == "missing")
             message = one["msg"].removeprefix("Value error, ")
             if one["type"] == "extra_forbidden":
                 message = "unknown key"
             problems.append(f"{where}: {key}: {message}")
     return None
+
+
+def _key(loc: tuple[int | str, ...], document: object, *, missing: bool) -> str:
+    """The key as the file has it: `loc` without the validator's own marks, as of a union's kind."""
+    parts = []
+    for index, part in enumerate(loc):
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int):
+            document = document[part]
+        elif not (missing and index == len(loc) - 1):
+            continue
+        parts.append(str(part))
+    return ".".join(parts) or "(whole file)"
 
 
 def _inputs(
@@ -154,6 +170,6 @@ def _duplicate_outputs(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
 
 def _claim(name: str, key: str, paths: Iterable[str], owners: dict[str, str]) -> Iterator[str]:
     for path in paths:
-        owner = owners.setdefault(path, name)
-        if owner != name:
-            yield f"recipes/{name}/recipe.toml: output.{key}: {path} is already {owner}'s"
+        if path in owners:
+            yield f"recipes/{name}/recipe.toml: output.{key}: {path} is already {owners[path]}'s"
+        owners.setdefault(path, name)

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 from buildsys.errors import CommandError, PatchError
-from buildsys.run import run
+from buildsys.run import run, tail
 
 CONTEXT_LINES = 6
 """How many lines of the file a failed hunk shows."""
+
+ALL_LINES = 10_000
+"""git goes on to the other files after a refusal, so it may stand far above the last lines."""
 
 
 def apply_patch(patch: Path, folder: Path, name: str, log: Path) -> None:
@@ -27,17 +30,19 @@ def apply_patch(patch: Path, folder: Path, name: str, log: Path) -> None:
         "LC_ALL": "C",
     }
     argv = ["git", "apply", "--verbose", "--whitespace=nowarn", "-p1", str(patch.absolute())]
+    start = log.stat().st_size if log.exists() else 0
     try:
         run(argv, cwd=folder, env=env, log=log, name="git apply")
     except CommandError as error:
         raise PatchError(
-            f"{name} does not apply:\n{_explain(str(error), folder)}",
+            f"{name} does not apply:\n{_explain(tail(log, start, ALL_LINES), folder)}",
             cause="the source changed under the patch",
             action=f"rework the patch against the new source; see {log}",
         ) from error
 
 
-def _explain(text: str, folder: Path) -> str:
+def _explain(lines: list[str], folder: Path) -> str:
+    text = "\n".join(lines)
     found = re.findall(r"error: patch failed: (.+):(\d+)", text)
     if not found:
         errors = re.findall(r"error: .*", text)

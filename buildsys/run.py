@@ -33,9 +33,12 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     name: str = "",
+    shown: Sequence[str] = (),
     stdin: bytes | None = None,
 ) -> Finished:
     """Run `argv` with both outputs appended to `log`; wait for it.
+
+    `name` is what a failure calls it, `shown` what the log says was run.
 
     Raises `CommandError` with the cause, the last lines and the log's path; `DiskFullError` where
     the log says that the disk was full; `MissingToolError` where the program does not exist.
@@ -44,7 +47,7 @@ def run(
     start = time.monotonic()
     with log.open("ab") as out:
         offset = out.tell()
-        out.write(f"$ {shlex.join(argv)}\n".encode())
+        out.write(f"$ {shlex.join(shown or argv)}\n".encode())
         out.flush()
         process = _start(argv, out, env, cwd, stdin)
         status, usage = _wait(process)

@@ -63,8 +63,11 @@ class Store:
             files = tuple(StoredFile(**entry) for entry in record.pop("files"))
             return Artifact(**record, files=files, folder=folder)
         except FileNotFoundError:
+            # An entry gets its name with its record in it: without one it is damaged.
+            if folder.is_dir() and not (folder / RECORD).exists():
+                self.discard(key)
             return None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             self.discard(key)
             return None
 
@@ -100,7 +103,8 @@ class Store:
         """
         key = record["key"]
         with disk_errors(self._cache.store, f"storing {record['recipe']}"):
-            entry = Path(tempfile.mkdtemp(dir=self._cache.store, prefix=".new-"))
+            # Beside the tree, in the job's own folder: what a kill leaves is swept from there.
+            entry = Path(tempfile.mkdtemp(dir=files.parent, prefix=".entry-"))
             try:
                 files.rename(entry / "files")
                 listed = tuple(_scan(entry / "files"))

@@ -19,6 +19,9 @@ from buildsys.model import GoModuleSource
 from buildsys.run import output
 from buildsys.toolchain import Toolchain
 
+_DAMAGED = re.compile(r"^(\S+) (v\S+): (?:zip|dir|missing ziphash|open|read)\b.*$", re.M)
+"""A line of `go mod verify` about a changed, unreadable or half-removed module."""
+
 _NETWORK_HINTS = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake")
 
 
@@ -58,7 +61,14 @@ def fetch(
     """
     env = toolchain.go_environment(cache, online=True, proxy=proxy)
     go = str(toolchain.go / "bin" / "go")
-    got = _go_json([go, "mod", "download", "-json", source.label], env, source, log)[0]
+    _drop_cut(source, cache)
+    try:
+        got = _go_json([go, "mod", "download", "-json", source.label], env, source, log)[0]
+    except FetchError:
+        # Go keeps a zip that it refuses to unpack, and would not fetch it again.
+        if zip_path(source, cache).is_file():
+            _check_zip(source, cache)
+        raise
     _check(source, cache, got)
     with cache.scratch(f"fetch-{uuid4().hex}") as folder:
         unpack(source, cache, folder)
@@ -76,30 +86,47 @@ def fetch(
 
 def unpack(source: GoModuleSource, cache: Cache, folder: Path) -> None:
     """A writable copy of the module in `folder`, from the zip whose h1 is checked once more."""
-    archive = zip_path(source, cache)
-    found = module_zip_sum(archive)
-    if found != source.sum:
-        kept = _set_aside(source, cache, found)
-        raise HashMismatchError(source.label, pinned=source.sum, found=found, kept=kept)
-    unpack_module_zip(archive, f"{source.label}/", folder)
+    _check_zip(source, cache)
+    unpack_module_zip(zip_path(source, cache), f"{source.label}/", folder)
 
 
 def report_modified(source: GoModuleSource, cache: Cache, text: str) -> CorruptError:
     """The error for what `go mod verify` printed; modified modules are removed from the cache."""
-    modified = re.findall(r"^(\S+) (v\S+): (?:zip|dir) has been modified \((.+)\)$", text, re.M)
-    for module, version, _ in modified:
+    modified = sorted(set(_DAMAGED.findall(text)))
+    for module, version in modified:
         folder = cache.gomod / f"{_escape(module)}@{_escape(version)}"
         shutil.rmtree(folder, ignore_errors=True)
-        download = cache.gomod / "cache" / "download" / _escape(module) / "@v"
-        for suffix in ("zip", "ziphash"):
-            (download / f"{_escape(version)}.{suffix}").unlink(missing_ok=True)
+        _drop(cache.gomod / "cache" / "download" / _escape(module) / "@v" / _escape(version))
     receipt_path(source, cache).unlink(missing_ok=True)
-    names = ", ".join(sorted({f"{module}@{version}" for module, version, _ in modified}))
+    names = ", ".join(f"{module}@{version}" for module, version in modified)
     return CorruptError(
         f"{source.label}: dependencies are changed on disk: {names or text[-300:]}",
         cause="files of the module cache were cut or edited after they were fetched",
         action="they were removed; run the same again with a network, or `invoke fetch`",
     )
+
+
+def is_damage(text: str) -> bool:
+    """Whether `go mod verify` failed because of what lies in the module cache."""
+    return _DAMAGED.search(text) is not None
+
+
+def _drop(zip_stem: Path) -> None:
+    """Remove a zip and its hash; as long as they are there, Go does not fetch it again."""
+    for suffix in ("zip", "ziphash"):
+        zip_stem.with_name(f"{zip_stem.name}.{suffix}").unlink(missing_ok=True)
+
+
+def _drop_cut(source: GoModuleSource, cache: Cache) -> None:
+    """Remove the zips whose size is no longer the one they were fetched with."""
+    try:
+        zips: dict[str, int] = json.loads(receipt_path(source, cache).read_text())["zips"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name, size in zips.items():
+        path = cache.gomod / name
+        if path.is_file() and path.stat().st_size != size:
+            _drop(path.with_name(path.name.removesuffix(".zip")))
 
 
 def _go_json(
@@ -141,11 +168,22 @@ def _skip_space(text: str, position: int) -> int:
     return position
 
 
-def _check(source: GoModuleSource, cache: Cache, got: dict[str, str]) -> None:
-    found = module_zip_sum(Path(got["Zip"]))
+def _check_zip(source: GoModuleSource, cache: Cache) -> None:
+    """Raises `HashMismatchError` or `CorruptError`; the zip is then out of Go's way."""
+    archive = zip_path(source, cache)
+    try:
+        found = module_zip_sum(archive)
+    except CorruptError:
+        if archive.is_file():
+            _set_aside(source, cache, "damaged")
+        raise
     if found != source.sum:
         kept = _set_aside(source, cache, found)
         raise HashMismatchError(f"{source.label} (zip)", pinned=source.sum, found=found, kept=kept)
+
+
+def _check(source: GoModuleSource, cache: Cache, got: dict[str, str]) -> None:
+    _check_zip(source, cache)
     found_mod = module_file_sum(Path(got["GoMod"]).read_bytes())
     if found_mod != source.mod_sum:
         kept = _set_aside(source, cache, found_mod)

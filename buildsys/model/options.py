@@ -50,6 +50,7 @@ class COptions(Frozen):
     program: FileName
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
     flags: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
     libs: tuple[Name, ...] = ()
 
 

@@ -12,12 +12,16 @@ from buildsys.model.base import FileName, Frozen, GoSum, InnerPath, Sha256
 
 DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 
+ModulePath = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$")
+]
+
 
 class GoModuleSource(Frozen):
     """A Go module, fetched by the go command and built as the main module from a writable copy."""
 
     kind: Literal["go-module"]
-    module: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(/[A-Za-z0-9._~-]+)+$")]
+    module: ModulePath
     version: Annotated[str, StringConstraints(pattern=r"^v[0-9][A-Za-z0-9.+-]*$")]
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
     sum: GoSum

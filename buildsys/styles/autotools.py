@@ -16,9 +16,13 @@ def build(context: Context) -> None:
         [
             "sh",
             "./configure",
+            # A fixed name, so that every host configures the same, as for another machine.
+            "--build=x86_64-build-linux-gnu",
             f"--host={context.target.c.triple}",
             f"--prefix={prefix}",
             f"--sysconfdir={prefix}/etc",
+            # Autoconf's own default ends in -g, after the wrapper's -g0.
+            "CFLAGS=-O2",
             "--disable-shared",
             "--enable-static",
             "--disable-dependency-tracking",

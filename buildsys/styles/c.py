@@ -27,4 +27,4 @@ def build(context: Context) -> None:
         objects.append(f"{file}.o")
         context.run(["cc", *options.flags, *includes, "-c", file, "-o", objects[-1]])
     out = context.path(f"out/{options.program}")
-    context.run(["cc", *options.flags, *objects, *folders, *libs, "-o", out])
+    context.run(["cc", *options.link, *objects, *folders, *libs, "-o", out])

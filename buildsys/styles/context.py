@@ -35,6 +35,7 @@ class Context:
             env={**self.env, **(env or {})},
             log=self.log,
             name=f"{self.recipe.name}: {argv[0]}",
+            shown=argv,
         )
 
     def path(self, name: str) -> str:

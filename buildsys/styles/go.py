@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from buildsys.errors import BuildsysError, CommandError, ConfigError
-from buildsys.fetch.go_module import report_modified
+from buildsys.fetch.go_module import is_damage, report_modified
 from buildsys.model import GoModuleSource, GoOptions
 from buildsys.run import output
 from buildsys.styles.context import Context
@@ -109,8 +109,8 @@ class _Verification(threading.Thread):
         try:
             output([go, "-C", folder, "mod", "verify"], env=env, log=log)
         except CommandError as error:
-            if "has been modified" in error.what:
-                text = log.read_text("utf-8", "replace")
+            text = log.read_text("utf-8", "replace")
+            if is_damage(text):
                 self._found = report_modified(source, context.cache, text)
             else:
                 self._found = error

@@ -14,7 +14,8 @@ def build(context: Context) -> None:
     """
     options = context.recipe.options
     assert isinstance(options, KconfigOptions)
-    tools = ["CC=cc", "AR=ar", "HOSTCC=hostcc", "KCONFIG_NOTIMESTAMP=1", *options.make]
+    names = ("CC=cc", "LD=ld", "AR=ar", "STRIP=strip", "OBJCOPY=objcopy", "HOSTCC=hostcc")
+    tools = [*names, *options.make]
     context.run(["make", *tools, options.defconfig])
     config = context.sandbox.host("src") / ".config"
     wanted = {f"CONFIG_{name}": _text(value) for name, value in options.set.items()}

@@ -143,7 +143,9 @@ def main() -> int:
         line: dict[str, Any] = {"name": name, "passed": True, "detail": "", "facts": {}}
         try:
             line["facts"] = work()
-        except (StepError, OSError, subprocess.SubprocessError) as error:
+        except StepError as error:
+            line.update(passed=False, detail=str(error))
+        except Exception as error:  # whatever it is, the verdict must hold it
             line.update(passed=False, detail=f"{type(error).__name__}: {error}")
         line["seconds"] = round(time.monotonic() - begin, 3)
         print(json.dumps(line), flush=True)
@@ -160,6 +162,8 @@ def prepare(scenario: Scenario) -> dict[str, Any]:
         flags = struct.unpack_from("h", request, 16)[0]
         struct.pack_into("h", request, 16, flags | _IFF_UP)
         fcntl.ioctl(handle, _SIOCSIFFLAGS, request)
+    # The process identifiers of this namespace, for the servers' memory.
+    subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True, capture_output=True)
     _own_etc(Path(scenario.folder) / "etc")
     if scenario.registration:
         mounted = ["mount", "-t", "binfmt_misc", "none", str(_BINFMT)]

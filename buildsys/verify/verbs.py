@@ -1,0 +1,47 @@
+"""The verbs audit and smoke: find the executables, write and show the verdicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from buildsys import show
+from buildsys.app import App
+from buildsys.emulator import find_emulator
+from buildsys.errors import AuditError, BuildsysError, SmokeError
+from buildsys.model import Target
+from buildsys.verify.audit import Auditor
+from buildsys.verify.smoke import Smoker
+from buildsys.verify.verdict import Verdict
+
+
+def verify(app: App, names: Sequence[str], kind: str, *, as_json: bool) -> None:
+    """Audit or smoke the executables of the named targets; write and print the verdicts.
+
+    Raises `AuditError` or `SmokeError` after all targets had their turn.
+    """
+    verdicts = [_one(app, target, kind) for target in app.targets(names)]
+    paths = [verdict.write(app.artifacts / "verdicts") for verdict in verdicts]
+    show.verdicts(verdicts, paths, as_json=as_json)
+    failed = [v for v in verdicts if not v.passed]
+    if failed:
+        error = AuditError if kind == "audit" else SmokeError
+        lines = [f"{v.target}: {s.name}: {s.detail}" for v in failed for s in v.failures]
+        raise error(
+            f"{kind} failed:\n" + "\n".join(f"  {line}" for line in lines),
+            action=f"see {', '.join(str(v.log) for v in failed)}",
+        )
+
+
+def _one(app: App, target: Target, kind: str) -> Verdict:
+    executable = app.artifacts / f"k3s-{target.name}"
+    record = executable.with_name(f"{executable.name}.json")
+    if not (executable.is_file() and record.is_file()):
+        raise BuildsysError(
+            f"there is no {executable}", action=f"run `invoke build --arch {target.name}`"
+        )
+    if kind == "smoke":
+        return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
+    emulator = find_emulator(target)
+    auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator)
+    return auditor.audit(executable, json.loads(record.read_text("utf-8")))
