@@ -16,7 +16,7 @@ from rich.console import Console
 
 from buildsys.build import Builder, Built
 from buildsys.bundle import Bundle, Bundler
-from buildsys.cache import Cache, default_root, write_atomic
+from buildsys.cache import Cache, default_root, disk_errors, write_atomic
 from buildsys.doctor import Finding, examine
 from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
 from buildsys.fetch import Fetcher, fetch_all
@@ -136,7 +136,8 @@ class App:
                 "can reach the network; bytes may differ from an isolated build",
                 style="yellow",
             )
-        outcomes = self.builder(isolated).build(plan)
+        with disk_errors(self.cache.root, "building"):
+            outcomes = self.builder(isolated).build(plan)
         unbundled: dict[str, BuildsysError] = {}
         bundles = tuple(self._bundle(plan, outcomes, unbundled))
         return BuildResult(plan, outcomes, bundles, unbundled)

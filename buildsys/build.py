@@ -93,16 +93,19 @@ class Builder:
         """The job's artifact: from the store, or built now. Raises any `BuildsysError`."""
         if stored := self.store.get(job.key):
             return Built(stored, cached=True)
-        with self.cache.lock(f"job-{job.key}"):
-            # Another process may have built it while we waited.
-            if stored := self.store.get(job.key):
-                return Built(stored, cached=True)
-            try:
+        try:
+            with (
+                disk_errors(self.cache.root, f"building {job.id}"),
+                self.cache.lock(f"job-{job.key}"),
+            ):
+                # Another process may have built it while we waited.
+                if stored := self.store.get(job.key):
+                    return Built(stored, cached=True)
                 with self.progress.step("build", job.id):
                     return Built(self._build(job, plan), cached=False)
-            except BuildsysError as error:
-                self.progress.failed(job.id, error)
-                raise
+        except BuildsysError as error:
+            self.progress.failed(job.id, error)
+            raise
 
     def _build(self, job: Job, plan: Plan) -> Artifact:
         start = time.monotonic()

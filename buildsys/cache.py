@@ -13,6 +13,8 @@ from pathlib import Path
 
 from buildsys.errors import BuildsysError, DiskFullError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 ENVIRONMENT = "K3S_BUILDSYS_CACHE"
 """The environment variable that moves the cache."""
 
@@ -74,7 +76,11 @@ class Cache:
         for folder in (*folders, self.work, self.logs, self.root / "locks"):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, "it is read-only")
             except OSError as error:
+                if error.errno in _FULL:
+                    raise DiskFullError(folder, "creating the cache") from error
                 raise BuildsysError(
                     f"cannot create the cache folder {folder}: {error.strerror}",
                     action=f"make it writable or move the cache with --cache or {ENVIRONMENT}",
@@ -137,12 +143,20 @@ def default_root(environment: Mapping[str, str]) -> Path:
 
 @contextmanager
 def disk_errors(where: Path, doing: str) -> Iterator[None]:
-    """Turn "no space left" into `DiskFullError` that says where and while doing what."""
+    """Turn "no space left" into `DiskFullError` that says where and while doing what.
+
+    Likewise what is read-only or forbidden, into a plain `BuildsysError`.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise DiskFullError(where, doing) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise BuildsysError(
+                f"{error.filename or where}: {error.strerror} while {doing}",
+                action="make it writable and run the same again",
+            ) from error
         raise
 
 

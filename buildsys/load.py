@@ -63,6 +63,7 @@ def load_project(root: Path) -> Project:
     problems += _references(recipes, targets)
     problems += _cycles(recipes)
     problems += _duplicate_outputs(recipes)
+    problems += _launchers(recipes)
     if problems:
         raise ConfigError(problems)
     return Project(recipes, targets)
@@ -87,16 +88,15 @@ def _read(path: Path, model: type[Model], root: Path, problems: list[str]) -> Mo
     return None
 
 
-def _key(loc: tuple[int | str, ...], document: object, *, missing: bool) -> str:
+def _key(loc: tuple[int | str, ...], document: Any, *, missing: bool) -> str:
     """The key as the file has it: `loc` without the validator's own marks, as of a union's kind."""
     parts = []
     for index, part in enumerate(loc):
-        if isinstance(document, dict) and part in document:
+        try:
             document = document[part]
-        elif isinstance(document, list) and isinstance(part, int):
-            document = document[part]
-        elif not (missing and index == len(loc) - 1):
-            continue
+        except (KeyError, IndexError, TypeError):
+            if not (missing and index == len(loc) - 1):
+                continue
         parts.append(str(part))
     return ".".join(parts) or "(whole file)"
 
@@ -156,6 +156,12 @@ def _cycles(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
     except CycleError as error:
         chain = " → ".join(reversed(error.args[1]))
         yield f"recipes/{error.args[1][0]}/recipe.toml: needs: a cycle: {chain}"
+
+
+def _launchers(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
+    names = [n for n, loaded in recipes.items() if loaded.recipe.output.into == "launcher"]
+    for name in names[1:]:
+        yield f"recipes/{name}/recipe.toml: output.into: {names[0]} is the launcher already"
 
 
 def _duplicate_outputs(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:

@@ -82,8 +82,8 @@ def make_plan(
 ) -> Plan:
     """Plan the build of `targets`; `only` restricts it to some recipes and what they need.
 
-    `toolchain` maps each tool to its version. Raises `UnknownNameError`. With `only`, no
-    executable is planned.
+    `toolchain` maps each tool to its version. Raises `UnknownNameError`. With `only`, or where no
+    recipe is a launcher, no executable is planned.
     """
     chosen = tuple(only)
     for name in chosen:
@@ -97,7 +97,7 @@ def make_plan(
         target = project.targets[target_name]
         of_target = _jobs(project, target, toolchain, chosen or tuple(project.recipes))
         jobs += of_target
-        if not chosen:
+        if not chosen and any(job.loaded.recipe.output.into == "launcher" for job in of_target):
             bundles.append(_bundle(target, of_target))
     return Plan(tuple(jobs), tuple(bundles))
 
@@ -144,7 +144,11 @@ def _key(
             "recipe": building_part(recipe),
             "patches": [patch.file for patch in recipe.patches_for(target.name)],
             "inputs": inputs,
-            "target": {"go": target.go, "c": c_flags(recipe, target)},
+            "target": {
+                "go": target.go,
+                "c": c_flags(recipe, target),
+                "elf": target.elf.model_dump(mode="json"),
+            },
             "toolchain": dict(toolchain),
             "style": STYLE_VERSIONS[recipe.style],
             "needs": dict(needs),
@@ -175,7 +179,7 @@ def _bundle(target: Target, jobs: list[Job]) -> BundlePlan:
     by_place: dict[str, list[Job]] = {"executable": [], "launcher": [], "build": []}
     for job in jobs:
         by_place[job.loaded.recipe.output.into].append(job)
-    launcher = by_place["launcher"][0].recipe if by_place["launcher"] else ""
+    launcher = by_place["launcher"][0].recipe
     members = tuple(sorted(job.recipe for job in by_place["executable"]))
     keys = {job.recipe: job.key for job in jobs}
     key = digest(
@@ -184,7 +188,7 @@ def _bundle(target: Target, jobs: list[Job]) -> BundlePlan:
             "target": target.name,
             "executable": target.executable.model_dump(mode="json"),
             "members": {name: keys[name] for name in members},
-            "launcher": keys.get(launcher, ""),
+            "launcher": keys[launcher],
         }
     )
     return BundlePlan(target.name, key, launcher, members)

@@ -6,13 +6,21 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from buildsys.errors import CommandError, DiskFullError, MissingToolError
+
+FULL_BYTES = 64 * 1024
+"""With less than this left, a command that failed is taken to have failed for it."""
+
+_FULL_WORDS = ("No space left on device", "no space left on device", "NoSpaceLeft")
 
 TAIL_LINES = 25
 """How many last lines of a log a failure shows."""
@@ -62,16 +70,23 @@ def output(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Pa
     with log.open("ab") as err:
         offset = err.tell()
         try:
-            done = subprocess.run(
-                argv, env=env, stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL
+            process = subprocess.Popen(
+                argv,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise _not_found(argv[0]) from error
-        if done.returncode:
-            err.write(done.stdout)
-    if done.returncode:
-        raise _explain(Path(argv[0]).name, done.returncode, log, offset)
-    return done.stdout.decode("utf-8", "replace")
+        with _live(process):
+            text, _ = process.communicate()
+        if process.returncode:
+            err.write(text)
+    if process.returncode:
+        raise _explain(Path(argv[0]).name, process.returncode, log, offset)
+    return text.decode("utf-8", "replace")
 
 
 def _start(
@@ -101,14 +116,58 @@ def _start(
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
     """Wait; return the exit status (negative: signal) and the peak resident KiB."""
-    try:
+    with _live(process):
         _, raw, usage = os.wait4(process.pid, 0)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
     process.returncode = os.waitstatus_to_exitcode(raw)
     return process.returncode, usage.ru_maxrss
+
+
+_running: set[int] = set()
+_interrupted = threading.Event()
+_guard = threading.Lock()
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads; an interrupt of the block ends the commands of all of them at once."""
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                with _guard:
+                    _interrupted.set()
+                    for group in _running:
+                        _kill(group)
+                raise
+    finally:
+        _interrupted.clear()
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+@contextmanager
+def _live(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While a command runs. Raises `KeyboardInterrupt` where another thread was interrupted."""
+    with _guard:
+        _running.add(process.pid)
+    try:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
+        yield
+    except BaseException:
+        _kill(process.pid)
+        process.wait()
+        raise
+    finally:
+        with _guard:
+            _running.discard(process.pid)
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 def _not_found(program: str) -> MissingToolError:
@@ -130,7 +189,10 @@ def cause_of(status: int) -> str:
 def _explain(title: str, status: int, log: Path, offset: int) -> Exception:
     lines = tail(log, offset)
     text = "\n".join(lines)
-    if "No space left on device" in text or "no space left on device" in text:
+    free = os.statvfs(log.parent)
+    # On a full disk the log may be cut before the words that say so.
+    full = free.f_bavail * free.f_frsize < FULL_BYTES
+    if full or any(word in text for word in _FULL_WORDS):
         return DiskFullError(log, f"running {title}")
     shown = "\n".join(f"  | {line}" for line in lines)
     return CommandError(f"{title} failed: {cause_of(status)}\n{shown}", action=f"see {log}")

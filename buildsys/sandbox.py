@@ -29,6 +29,10 @@ exec "$@"
 """
 
 
+# $1 is the parent. If it died before setpriv asked for its death to be told, nobody tells it now.
+_ORPHAN = '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"'
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """A job's folder. `shared` maps a name in the folder to the host path that appears there."""
@@ -75,7 +79,8 @@ def namespaces(*extra: str, force_user: bool = False) -> list[str]:
     """
     user = ["--user", "--map-root-user"] if force_user or os.geteuid() else []
     kinds = [f"--{kind}" for kind in ("mount", "pid", *extra)]
-    return ["setpriv", "--pdeathsig", "KILL", "unshare", *user, *kinds, "--fork", "--kill-child"]
+    dying = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", _ORPHAN, "sh", str(os.getpid())]
+    return [*dying, "unshare", *user, *kinds, "--fork", "--kill-child"]
 
 
 def can_isolate() -> bool:

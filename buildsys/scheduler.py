@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from buildsys.run import workers
 
 Result = TypeVar("Result")
 
@@ -41,7 +43,7 @@ def run_graph(
     waiting = {task.name: task for task in tasks}
     running: dict[Future[Result], Task[Result]] = {}
     done: dict[str, Outcome[Result]] = {}
-    with ThreadPoolExecutor(slots) as pool:
+    with workers(slots) as pool:
         while waiting or running:
             _skip(waiting, done)
             for task in _startable(waiting, running, done, slots, memory_mib):

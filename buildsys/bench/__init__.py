@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from buildsys.bench import noop
+from buildsys.bench import launcher, noop
 from buildsys.errors import UnknownNameError
 
-BENCHES: Mapping[str, Callable[[], None]] = {"noop": noop.run}
+BENCHES: Mapping[str, Callable[[], None]] = {"launcher": launcher.run, "noop": noop.run}
 
 
 def run(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -25,13 +26,13 @@ class Compressor:
     window_mib: int
 
     def frame(self, path: Path, sha256: str) -> Path:
-        """The frame of the file at `path`, whose sha256 is known; made where it is not there."""
+        """The frame of the file at `path`, whose sha256 is known; made where no good one is."""
         name = f"{sha256}-l{LEVEL}-w{self.window_mib}-{zstandard.backend}-{_library()}"
         place = self.cache.frames / name
-        if place.is_file():
+        if _holds(place, sha256):
             return place
         with self.cache.lock(f"frame-{sha256}"):
-            if not place.is_file():
+            if not _holds(place, sha256):
                 self._compress(path, place)
         return place
 
@@ -59,6 +60,18 @@ class Compressor:
             finally:
                 temporary.unlink(missing_ok=True)
         self.timeline.add("compress", path.name, begin)
+
+
+def _holds(frame: Path, sha256: str) -> bool:
+    """Whether the frame is there and unpacks to what it is named after."""
+    total = hashlib.sha256()
+    try:
+        with frame.open("rb") as file:
+            for chunk in zstandard.ZstdDecompressor().read_to_iter(file):
+                total.update(chunk)
+    except (FileNotFoundError, zstandard.ZstdError):
+        return False
+    return total.hexdigest() == sha256
 
 
 def _library() -> str:

@@ -8,10 +8,12 @@ version, payload kind, manifest offset, manifest length, sha256 of the manifest.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from buildsys.errors import CorruptError
 
@@ -88,6 +90,23 @@ def footer(manifest: bytes, offset: int) -> bytes:
     return FOOTER.pack(MAGIC, FORMAT_VERSION, KIND_FRAMES, offset, len(manifest), sha)
 
 
+def assemble(out: BinaryIO, launcher: Path, manifest: Manifest, frames: Iterable[Path]) -> Manifest:
+    """Write a whole executable to `out`; `frames` are in the order of the manifest's files.
+
+    Returns the manifest with the frames' places.
+    """
+    out.write(launcher.read_bytes())
+    places = []
+    for frame in frames:
+        places.append((out.tell(), frame.stat().st_size))
+        with frame.open("rb") as source:
+            shutil.copyfileobj(source, out)
+    placed = manifest.at(places)
+    text = placed.encode()
+    out.write(text + footer(text, out.tell()))
+    return placed
+
+
 def read_manifest(executable: Path) -> Manifest:
     """The manifest of an executable. Raises `CorruptError`."""
     with executable.open("rb") as file:
@@ -115,7 +134,10 @@ def _decode(text: str) -> Manifest:
     heads: dict[str, str] = {}
     files: list[Entry] = []
     links: dict[str, str] = {}
-    for line in text.splitlines():
+    lines = text.splitlines()
+    if lines[:1] != ["k3s-bundle 1"] or lines[-1:] != ["end"]:
+        raise ValueError("it is cut or of another version")
+    for line in lines:
         kind, *fields = line.split(" ")
         if kind == "file":
             mode, size, sha, offset, length, path = fields
@@ -126,7 +148,7 @@ def _decode(text: str) -> Manifest:
             links[_inner(path)] = target
         else:
             heads[kind] = " ".join(fields)
-    return Manifest(
+    manifest = Manifest(
         heads["target"],
         heads["version"],
         heads["commit"],
@@ -135,11 +157,14 @@ def _decode(text: str) -> Manifest:
         tuple(files),
         links,
     )
+    if manifest.data != heads["data"]:
+        raise ValueError("its data hash is not that of its lines")
+    return manifest
 
 
 def _inner(path: str) -> str:
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or pure.parts[0] not in ("bin", "etc"):
+    if pure.is_absolute() or ".." in pure.parts or pure.parts[:1] not in (("bin",), ("etc",)):
         raise ValueError(f"path {path!r} leaves bin/ and etc/")
     return path
 

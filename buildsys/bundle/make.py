@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from buildsys.bundle.frame import Compressor
-from buildsys.bundle.layout import Entry, Manifest, footer
+from buildsys.bundle.layout import Entry, Manifest, assemble
 from buildsys.cache import Cache, disk_errors, write_atomic
 from buildsys.errors import BudgetError
 from buildsys.load import Project
@@ -68,18 +69,28 @@ class Bundler:
         target = self.project.targets[plan.target]
         compressor = Compressor(self.cache, self.timeline, target.executable.window_mib)
         members = [artifacts[name] for name in plan.members]
+        files = [file for artifact in members for file in artifact.files]
         frames = [
-            (artifact, file, compressor.frame(artifact.path(file.path), file.sha256))
+            (_entry(file), compressor.frame(artifact.path(file.path), file.sha256))
             for artifact in members
             for file in artifact.files
             if not file.link
         ]
+        with self.cache.scratch(f"bundle-{uuid4().hex}") as folder:
+            for name, data in listings(files).items():
+                path = folder / Path(name).name
+                path.write_bytes(data)
+                entry = Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest())
+                frames.append((entry, compressor.frame(path, entry.sha256)))
         begin = time.monotonic()
         path, manifest = self._write(target, artifacts[plan.launcher], members, frames)
-        record = self._record(plan, manifest, members, artifacts[plan.launcher], path)
-        _check_budgets(record, self.project, target)
         place, record_path = self._paths(plan.target)
-        path.replace(place)
+        try:
+            record = self._record(plan, manifest, members, artifacts[plan.launcher], path)
+            _check_budgets(record, self.project, target)
+            path.replace(place)
+        finally:
+            path.unlink(missing_ok=True)
         write_atomic(record_path, (json.dumps(record, indent=2) + "\n").encode())
         self.timeline.add("bundle", plan.target, begin)
         return Bundle(place, record, cached=False)
@@ -92,36 +103,41 @@ class Bundler:
         target: Target,
         launcher: Artifact,
         members: list[Artifact],
-        frames: list[tuple[Artifact, StoredFile, Path]],
+        frames: list[tuple[Entry, Path]],
     ) -> tuple[Path, Manifest]:
         """Write the executable beside its place; return its path and its manifest."""
-        self.artifacts.mkdir(exist_ok=True)
         path = self.artifacts / f".k3s-{target.name}.{os.getpid()}.tmp"
-        with disk_errors(path, f"bundling k3s-{target.name}"):
+        with disk_errors(self.artifacts, f"bundling k3s-{target.name}"):
+            self.artifacts.mkdir(exist_ok=True)
+            self._sweep(target.name)
             try:
                 with path.open("wb") as out:
-                    out.write(launcher.path(_program(launcher)).read_bytes())
-                    places = []
-                    for _, _, frame in frames:
-                        places.append((out.tell(), frame.stat().st_size))
-                        with frame.open("rb") as source:
-                            shutil.copyfileobj(source, out)
-                    manifest = self._manifest(target, members, frames).at(places)
-                    text = manifest.encode()
-                    out.write(text + footer(text, out.tell()))
+                    manifest = assemble(
+                        out,
+                        launcher.path(_program(launcher)),
+                        self._manifest(target, members, frames),
+                        [frame for _, frame in frames],
+                    )
                     os.fchmod(out.fileno(), 0o755)
                     out.flush()
                     os.fsync(out.fileno())
             except BaseException:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
                 raise
         return path, manifest
+
+    def _sweep(self, target: str) -> None:
+        """Remove what killed runs left; the name tells whose it was."""
+        for path in self.artifacts.glob(f".k3s-{target}.*.tmp"):
+            if not Path("/proc", path.suffixes[-2].removeprefix(".")).exists():
+                path.unlink(missing_ok=True)
 
     def _manifest(
         self,
         target: Target,
         members: list[Artifact],
-        frames: list[tuple[Artifact, StoredFile, Path]],
+        frames: list[tuple[Entry, Path]],
     ) -> Manifest:
         k3s = self.project.recipes["k3s"].recipe
         commit = k3s.source.commit if isinstance(k3s.source, GoModuleSource) else None
@@ -131,7 +147,7 @@ class Bundler:
             commit=(commit or "")[:8],
             go=self.go_version,
             cpu=target.executable.cpu,
-            files=tuple(Entry(f.path, f.mode, f.size, f.sha256) for _, f, _ in frames),
+            files=tuple(entry for entry, _ in frames),
             links={f.path: f.link for m in members for f in m.files if f.link},
         )
 
@@ -170,6 +186,23 @@ class Bundler:
             "data": manifest.data,
             "components": components,
         }
+
+
+def listings(files: Iterable[StoredFile]) -> dict[str, bytes]:
+    """`bin/.sha256sums` and `bin/.links`, by which check-config verifies what was unpacked.
+
+    Format: that of k3s's scripts/package-cli, names relative to bin/, sorted by name.
+    """
+    inside = sorted(
+        (file.path.removeprefix("bin/"), file) for file in files if file.path.startswith("bin/")
+    )
+    sums = "".join(f"{file.sha256}  {name}\n" for name, file in inside if not file.link)
+    links = "".join(f"{name} {file.link}\n" for name, file in inside if file.link)
+    return {"bin/.sha256sums": sums.encode(), "bin/.links": links.encode()}
+
+
+def _entry(file: StoredFile) -> Entry:
+    return Entry(file.path, file.mode, file.size, file.sha256)
 
 
 def _program(launcher: Artifact) -> str:

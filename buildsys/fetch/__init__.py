@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildsys.cache import Cache
+from buildsys.cache import Cache, disk_errors
 from buildsys.errors import BuildsysError, FetchError, SomeFailedError
 from buildsys.fetch import debian, go_module
 from buildsys.load import LoadedRecipe
 from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.report import Progress
+from buildsys.run import workers
 from buildsys.toolchain import Toolchain
 
 ATTEMPTS = 3
@@ -93,10 +93,14 @@ def fetch_all(
     def one(source: Source) -> None:
         start = time.monotonic()
         log = fetcher.cache.logs / f"fetch-{log_name(source)}.log"
-        log.unlink(missing_ok=True)
         try:
-            # Another process may have fetched it while we waited.
-            with progress.step("fetch", source.label), fetcher.cache.lock(f"{log_name(source)}"):
+            with (
+                disk_errors(fetcher.cache.root, f"fetching {source.label}"),
+                progress.step("fetch", source.label),
+                fetcher.cache.lock(log_name(source)),
+            ):
+                log.unlink(missing_ok=True)
+                # Another process may have fetched it while we waited.
                 if fetcher.lacks(source):
                     fetcher.fetch(source, log)
         except BuildsysError as error:
@@ -104,7 +108,7 @@ def fetch_all(
             progress.failed(source.label, error)
         span("fetch", source.label, start)
 
-    with ThreadPoolExecutor(PARALLEL) as pool:
+    with workers(PARALLEL) as pool:
         list(pool.map(one, wanted.values()))
     if len(failures) == 1:
         raise failures[0][1]

@@ -19,7 +19,7 @@ from buildsys.model import GoModuleSource
 from buildsys.run import output
 from buildsys.toolchain import Toolchain
 
-_DAMAGED = re.compile(r"^(\S+) (v\S+): (?:zip|dir|missing ziphash|open|read)\b.*$", re.M)
+_DAMAGED = re.compile(r"^(\S+) (v\S+): .+$", re.M)
 """A line of `go mod verify` about a changed, unreadable or half-removed module."""
 
 _NETWORK_HINTS = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake")
@@ -42,7 +42,7 @@ def lacks(source: GoModuleSource, cache: Cache) -> str | None:
         receipt = json.loads(receipt_path(source, cache).read_text())
         if receipt["sum"] != source.sum or receipt["mod_sum"] != source.mod_sum:
             return f"{source.label} (fetched with another hash)"
-        zips: dict[str, int] = receipt["zips"]
+        zips: dict[str, int] = dict(receipt["zips"])
     except (OSError, ValueError, KeyError, TypeError):
         return source.label
     for name, size in zips.items():

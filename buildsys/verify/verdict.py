@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from xml.etree import ElementTree
 
 from buildsys.cache import write_atomic
 from buildsys.errors import BuildsysError
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What a program may print and XML 1.0 cannot hold."""
 
 
 @dataclass
@@ -106,8 +110,9 @@ def junit(data: dict[str, Any]) -> bytes:
             suite, "testcase", classname=data["kind"], name=step["name"], time=str(step["seconds"])
         )
         if not step["passed"]:
-            failure = ElementTree.SubElement(case, "failure", message=step["detail"][:200])
-            failure.text = step["detail"]
+            detail = _NOT_XML.sub("\ufffd", step["detail"])
+            failure = ElementTree.SubElement(case, "failure", message=detail[:200])
+            failure.text = detail
     ElementTree.indent(suite)
     text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return text

@@ -1,0 +1,317 @@
+/*
+ * From frames to files: each zstd frame is streamed into its file, never held
+ * whole. What is checked while writing is zstd's own checksum over the content
+ * and the size in the manifest. The content's sha256 is not computed again:
+ * both checksums come out of the same file, so it would find no change that
+ * the other cannot find by accident, and an ARM11 needs ten seconds for it.
+ *
+ * Everything goes to data/<hash>-tmp, is synced, and becomes data/<hash> by a
+ * rename.
+ */
+#include "launcher.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <zstd.h>
+
+enum {
+	CHUNK = 128 << 10,
+	WINDOW_LOG_MAX = 23,		/* 8 MiB: a Pi Zero has little memory */
+	CHECKSUM_FLAG = 4,		/* in the fifth byte of a frame */
+	WRITE_BACK = 8 << 20		/* start writing to the disk every so often */
+};
+
+static const uint64_t mebibyte = 1 << 20;
+
+struct extraction {
+	const struct bundle *bundle;
+	const char *data_path;
+	int data_fd, root_fd;
+	char temporary[HASH_HEX + 8];
+	uint64_t total, written;
+	ZSTD_DCtx *zstd;
+};
+
+static struct extraction x;
+
+static void undo(void)
+{
+	dprintf(2, "  removed the partial %s/%s\n", x.data_path, x.temporary);
+	remove_tree(x.data_fd, x.temporary);
+}
+
+static _Noreturn void cannot(const char *what, const char *path)
+{
+	int error = errno;
+	unsigned long long missing = x.total > x.written ? (x.total - x.written + mebibyte - 1) / mebibyte : 0;
+
+	if (error == ENOSPC || error == EDQUOT)
+		fail(EXIT_DISK_FULL, "cannot %s %s/%s/%s: %s\n"
+		     "  cause: %s, %llu MiB were still to be written\n"
+		     "  do: free that much there, or give another --data-dir, then start again",
+		     what, x.data_path, x.temporary, path, strerror(error),
+		     error == EDQUOT ? "the quota is used up" : "the disk became full while unpacking", missing);
+	if (error == EROFS || error == EACCES || error == EPERM)
+		fail(EXIT_DATA_DIR, "cannot %s %s/%s/%s: %s\n"
+		     "  do: give a writable data directory with --data-dir or K3S_DATA_DIR",
+		     what, x.data_path, x.temporary, path, strerror(error));
+	fail(EXIT_IO, "cannot %s %s/%s/%s: %s\n"
+	     "  cause: the disk reports a fault\n"
+	     "  do: look at dmesg, check the disk or SD card, then start again",
+	     what, x.data_path, x.temporary, path, strerror(error));
+}
+
+/* ---- space ---- */
+
+static void count_needs(uint64_t unit, uint64_t *bytes, uint64_t *files)
+{
+	const char *cursor = NULL;
+	struct entry e;
+
+	*bytes = 64 * unit;	/* directories, links, the mark */
+	*files = 16;
+	while (bundle_next(x.bundle, &cursor, &e)) {
+		*bytes += (e.size + unit - 1) / unit * unit;
+		x.total += e.size;
+		++*files;
+	}
+}
+
+static void check_space(void)
+{
+	struct statvfs fs;
+	uint64_t unit, need, files, have;
+
+	if (fstatvfs(x.data_fd, &fs) || !fs.f_blocks)
+		fs = (struct statvfs){ .f_frsize = 0 };	/* a file system that does not tell */
+	unit = fs.f_frsize ? fs.f_frsize : 4096;
+	count_needs(unit, &need, &files);
+	if (!fs.f_frsize)
+		return;
+	/* the blocks that ext4 keeps for root are ours if we are root */
+	have = (geteuid() ? fs.f_bavail : fs.f_bfree) * unit;
+	if (have < need)
+		fail(EXIT_DISK_FULL, "not enough space in %s: %llu MiB needed, %llu MiB free, %llu MiB missing\n"
+		     "  do: free that much there, or give another --data-dir",
+		     x.data_path, (unsigned long long)((need + mebibyte - 1) / mebibyte),
+		     (unsigned long long)(have / mebibyte),
+		     (unsigned long long)((need - have + mebibyte - 1) / mebibyte));
+	if (fs.f_files && fs.f_ffree < files)
+		fail(EXIT_DISK_FULL, "not enough space in %s: %llu files needed, %llu free\n"
+		     "  do: remove files there, or give another --data-dir",
+		     x.data_path, (unsigned long long)files, (unsigned long long)fs.f_ffree);
+}
+
+/* ---- one file ---- */
+
+/* Makes the folders above path; never goes through a link. */
+static int open_parent(const char *path, const char **leaf)
+{
+	char part[NAME_MAX + 1];
+	int fd = x.root_fd, next;
+	const char *slash;
+
+	for (; (slash = strchr(path, '/')); path = slash + 1) {
+		memcpy(part, path, (size_t)(slash - path));
+		part[slash - path] = 0;
+		if (mkdirat(fd, part, 0755) && errno != EEXIST)
+			cannot("make the folder", part);
+		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0 && (errno == ELOOP || errno == ENOTDIR))
+			bundle_corrupt(x.bundle, "its manifest places files below %s, which is no folder", part);
+		if (next < 0)
+			cannot("open the folder", part);
+		if (fd != x.root_fd)
+			close(fd);
+		fd = next;
+	}
+	*leaf = path;
+	return fd;
+}
+
+static void write_all(int fd, const uint8_t *data, size_t size, const char *path)
+{
+	ssize_t done;
+
+	while (size) {
+		done = write(fd, data, size);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			cannot("write", path);
+		data += done;
+		size -= (size_t)done;
+		x.written += (uint64_t)done;
+	}
+}
+
+static size_t fill(const struct entry *e, uint64_t done, uint8_t *chunk)
+{
+	uint64_t left = e->frame_size - done;
+	ssize_t got;
+
+	do
+		got = pread(x.bundle->fd, chunk, left < CHUNK ? (size_t)left : CHUNK, (off_t)(e->frame_at + done));
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		fail(EXIT_SELF, "cannot read the executable %s: %s\n"
+		     "  do: copy or download it again, to another disk if this repeats",
+		     x.bundle->path, strerror(errno));
+	if (!got && left)
+		bundle_corrupt(x.bundle, "it ends within %s", e->path);
+	return (size_t)got;
+}
+
+static void check_frame_head(const struct entry *e, const uint8_t *chunk, size_t size)
+{
+	if (size < 5 || memcmp(chunk, "\x28\xb5\x2f\xfd", 4))
+		bundle_corrupt(x.bundle, "no zstd frame where %s should be", e->path);
+	if (!(chunk[4] & CHECKSUM_FLAG))
+		bundle_corrupt(x.bundle, "the frame of %s has no checksum", e->path);
+}
+
+/* Keeps the disk busy while we decompress, and dirty memory small. */
+static void write_back(int fd, uint64_t size, uint64_t *started)
+{
+	if (size - *started < WRITE_BACK)
+		return;
+	sync_file_range(fd, (off_t)*started, (off_t)(size - *started), SYNC_FILE_RANGE_WRITE);
+	*started = size;
+}
+
+static void inflate(int fd, const struct entry *e)
+{
+	static uint8_t in_chunk[CHUNK], out_chunk[CHUNK];
+	ZSTD_inBuffer in = { in_chunk, 0, 0 };
+	uint64_t taken = 0, made = 0, started = 0;
+	size_t left = 1;
+
+	ZSTD_DCtx_reset(x.zstd, ZSTD_reset_session_only);
+	while (left) {
+		ZSTD_outBuffer out = { out_chunk, sizeof out_chunk, 0 };
+
+		if (in.pos == in.size) {
+			in.size = fill(e, taken, in_chunk);
+			in.pos = 0;
+			if (!taken)
+				check_frame_head(e, in_chunk, in.size);
+			taken += in.size;
+		}
+		left = ZSTD_decompressStream(x.zstd, &out, &in);
+		if (ZSTD_isError(left))
+			bundle_corrupt(x.bundle, "%s: %s", e->path, ZSTD_getErrorName(left));
+		if (left && !out.pos && in.pos == in.size && taken == e->frame_size)
+			bundle_corrupt(x.bundle, "%s: its frame is cut short", e->path);
+		made += out.pos;
+		if (made > e->size)
+			bundle_corrupt(x.bundle, "%s is larger than its manifest says", e->path);
+		write_all(fd, out_chunk, out.pos, e->path);
+		write_back(fd, made, &started);
+	}
+	if (made != e->size || taken != e->frame_size || in.pos != in.size)
+		bundle_corrupt(x.bundle, "%s differs in size from its manifest", e->path);
+}
+
+static void extract_entry(const struct entry *e)
+{
+	const char *leaf;
+	int parent = open_parent(e->path, &leaf), fd;
+
+	if (e->link) {
+		if (symlinkat(e->link, parent, leaf))
+			cannot("make the link", e->path);
+	} else {
+		fd = openat(parent, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, e->mode);
+		if (fd < 0 && errno == EEXIST)
+			bundle_corrupt(x.bundle, "its manifest lists %s twice", e->path);
+		if (fd < 0)
+			cannot("create", e->path);
+		log_line(LOG_DEBUG, "Unpacking %s", e->path);
+		inflate(fd, e);
+		if (close(fd))
+			cannot("write", e->path);
+	}
+	close(parent);
+}
+
+static void extract_all(void)
+{
+	const char *cursor = NULL;
+	struct entry e;
+	int fd;
+
+	x.zstd = ZSTD_createDCtx();
+	if (!x.zstd)
+		fail(EXIT_SYSTEM, "no memory for unpacking\n  do: stop other programs, or add swap");
+	ZSTD_DCtx_setParameter(x.zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	while (bundle_next(x.bundle, &cursor, &e))
+		extract_entry(&e);
+	ZSTD_freeDCtx(x.zstd);
+	fd = openat(x.root_fd, PENDING_MARK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		cannot("create", PENDING_MARK);
+	close(fd);
+}
+
+/* ---- to the disk ---- */
+
+/*
+ * After all are written, not one by one: the first fsync then carries most of
+ * the journal for the others. Takes the directory's fd over.
+ */
+static void sync_tree(int dir_fd, const char *path)
+{
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+	int fd;
+
+	if (!dir)
+		cannot("read the folder", path);
+	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || entry->d_type == DT_LNK)
+			continue;
+		/* a link on a file system without d_type ends here too */
+		fd = openat(dir_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 && errno == ELOOP)
+			continue;
+		if (fd < 0)
+			cannot("open", entry->d_name);
+		if (entry->d_type == DT_DIR) {
+			sync_tree(fd, entry->d_name);
+			continue;
+		}
+		if (fsync(fd))
+			cannot("write to the disk", entry->d_name);
+		close(fd);
+	}
+	if (fsync(dir_fd))
+		cannot("write to the disk", path);
+	closedir(dir);
+}
+
+void extract(const struct bundle *b, int data_fd, const char *data_path)
+{
+	x = (struct extraction){ .bundle = b, .data_path = data_path, .data_fd = data_fd };
+	memcpy(x.temporary, b->hash, HASH_HEX);
+	memcpy(x.temporary + HASH_HEX, "-tmp", sizeof "-tmp");
+	check_space();
+	on_fail(undo);
+	if (mkdirat(data_fd, x.temporary, 0755))
+		cannot("make the folder", "");
+	x.root_fd = openat(data_fd, x.temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (x.root_fd < 0)
+		cannot("open the folder", "");
+	extract_all();
+	sync_tree(x.root_fd, "");
+	if (renameat(data_fd, x.temporary, data_fd, b->hash))
+		cannot("rename", "");
+	on_fail(NULL);
+	if (fsync(data_fd))
+		log_line(LOG_WARNING, "cannot write %s to the disk: %s", data_path, strerror(errno));
+}

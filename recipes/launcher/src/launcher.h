@@ -1,0 +1,178 @@
+/*
+ * The k3s launcher: the native program in front of the payload in every
+ * k3s-<target> executable. It finds the data directory, unpacks the payload
+ * there once, and becomes the program inside that was asked for.
+ *
+ * One file per concern:
+ *   main.c      the order of things
+ *   message.c   log lines, errors
+ *   path.c      paths as text, the environment
+ *   libc.c      two functions that zig's C library gets wrong
+ *   commands.c  subcommands, help, version, completion
+ *   flags.c     looking for one flag in somebody else's command line
+ *   config.c    looking for three keys in k3s's YAML configuration
+ *   datadir.c   which data directory
+ *   bundle.c    footer and manifest of our own executable
+ *   cpu.c       is this CPU new enough
+ *   stage.c     is the payload unpacked; if not, lock and do it
+ *   extract.c   frames to files, then to the disk
+ *   links.c     current, previous, data/cni
+ *   prune.c     leftovers and old versions
+ *   run.c       PATH, crictl's configuration, exec
+ */
+#ifndef LAUNCHER_H
+#define LAUNCHER_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE		/* O_NOFOLLOW's friends, sync_file_range; first in every file */
+#endif
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DEFAULT_DATA_DIR "/var/lib/rancher/k3s"
+#define HOME_DATA_DIR "$HOME/.rancher/k3s"
+#define DEFAULT_CONFIG "/etc/rancher/k3s/config.yaml"
+
+/* Exit codes of the launcher itself; after exec the inner program's count. */
+enum exit_code {
+	EXIT_USAGE = 1,		/* a global flag that does not exist (upstream's code) */
+	EXIT_UNKNOWN = 3,	/* no such command (upstream's code) */
+	EXIT_CORRUPT = 65,	/* the executable is truncated or altered */
+	EXIT_SELF = 66,		/* the executable cannot be opened or read */
+	EXIT_SYSTEM = 71,	/* out of memory, lock refused, path too long */
+	EXIT_DATA_DIR = 73,	/* the data directory cannot be made or written */
+	EXIT_IO = 74,		/* the disk answered with an error */
+	EXIT_DISK_FULL = 75,	/* not enough space; nothing is left behind */
+	EXIT_FORMAT = 76,	/* format version or payload kind of the future */
+	EXIT_CPU = 78,		/* the CPU is older than the payload */
+	EXIT_CONFIG = 79,	/* a configuration file cannot be read, no home */
+	EXIT_NOEXEC = 126,	/* the inner program was refused by the kernel */
+	EXIT_MISSING = 127	/* the inner program is not there */
+};
+
+/* ---- message.c ---- */
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+extern enum log_level log_level;
+
+void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints, undoes what on_fail() names, exits. */
+_Noreturn void fail(enum exit_code code, const char *format, ...) PRINTF_LIKE(2, 3);
+void on_fail(void (*undo)(void));
+
+/* ---- path.c ---- */
+void join(char out[PATH_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
+const char *base_name(const char *path);
+void absolute_path(char out[PATH_MAX], const char *path);
+bool expand_home(char out[PATH_MAX], const char *path);
+const char *from_environment(const char *name);
+
+/* ---- sha256.c ---- */
+void sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
+
+/* ---- bundle.c ---- */
+#define HASH_HEX 64
+
+struct bundle {
+	int fd;
+	const char *path;	/* for messages */
+	uint64_t size;
+	uint64_t manifest_at;
+	uint64_t manifest_size;
+	uint8_t manifest_sha[32];
+	char *manifest;		/* NULL until bundle_verify() */
+	char target[32], version[64], commit[64], go[32], cpu[16];
+	char hash[HASH_HEX + 1];
+};
+
+struct entry {
+	const char *path;
+	const char *link;	/* NULL: a file */
+	unsigned int mode;
+	uint64_t size;
+	uint64_t frame_at;
+	uint64_t frame_size;
+};
+
+/* Reads footer and the manifest's first lines: all that a steady start needs. */
+void bundle_open(struct bundle *b);
+/* Reads the whole manifest, checks its sha256 and every line. */
+void bundle_verify(struct bundle *b);
+/* Walks the verified manifest; *cursor starts as NULL. */
+bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e);
+_Noreturn void bundle_corrupt(const struct bundle *b, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* ---- cpu.c ---- */
+void cpu_check(const struct bundle *b);
+
+/* ---- flags.c ---- */
+struct flag {
+	const char *name;
+	char letter;		/* 0: no short form */
+	bool is_bool;
+	int foreign_from;	/* from this argv index on, a short form is taken only with a path */
+	const char *value;	/* result; NULL: not given */
+};
+
+void flag_find(char **argv, struct flag *f);
+bool parse_bool(const char *text, bool *value);
+
+/* ---- config.c ---- */
+struct settings {
+	char data_dir[PATH_MAX];
+	char prefer_bundled_bin[32];
+	char debug[32];
+};
+
+/* strict: an unreadable file is an error, otherwise a warning. */
+void config_read(const char *file, bool strict, struct settings *s);
+void yaml_read(const char *text, size_t size, struct settings *s);
+
+/* ---- commands.c ---- */
+struct command {
+	const char *name;
+	const char *program;	/* name in bin/ */
+	bool external;		/* gets its own arguments only, argv[0] = its name */
+	bool reads_config;	/* the inner program obeys --config for this one */
+	const char *usage;
+	const char *children;	/* for completion */
+};
+
+struct request {
+	const struct command *command;
+	char **argv;		/* what the inner program is given */
+	int command_at;		/* index in our argv; 0: the alias in argv[0] */
+};
+
+/* Answers help, version and completion itself and exits. */
+void command_parse(int argc, char **argv, struct request *r);
+
+/* ---- datadir.c ---- */
+void datadir_find(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX]);
+
+/* ---- stage.c ---- */
+#define PENDING_MARK ".links-pending"
+void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
+
+/* ---- extract.c ---- */
+void extract(const struct bundle *b, int data_fd, const char *data_path);
+
+/* ---- links.c ---- */
+void links_update(const struct bundle *b, int data_fd, const char *data_path);
+bool link_replace(int dir_fd, const char *name, const char *target);
+
+/* ---- prune.c ---- */
+void remove_tree(int dir_fd, const char *name);
+void discard_version(int data_fd, const char *hash);
+void prune_leftovers(int data_fd);
+void prune_versions(const struct bundle *b, int data_fd);
+bool is_hash(const char *text, size_t size);
+
+/* ---- run.c ---- */
+_Noreturn void run(const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled);
+
+#endif

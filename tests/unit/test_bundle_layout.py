@@ -1,0 +1,187 @@
+"""The executable's format, from both ends."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildsys.bundle.layout import FOOTER, Entry, Manifest, footer, frames, read_manifest
+from buildsys.errors import CorruptError
+
+from .conftest import Golden, flip
+
+pytestmark = pytest.mark.unit
+
+LAUNCHER = b"\x7fELF launcher"
+BODY = b"frame one, frame two"
+
+MANIFEST = Manifest(
+    target="armv6",
+    version="v1.35.0+k3s-04e8f1b5",
+    commit="04e8f1b5",
+    go="go1.25.5",
+    cpu="armv6",
+    files=(
+        Entry("bin/k3s", 0o755, 1000, "a" * 64, 13, 9),
+        Entry("etc/ssl/certs", 0o644, 2000, "b" * 64, 24, 9),
+    ),
+    links={"bin/kubectl": "k3s", "bin/aux/ip": "../busybox"},
+)
+
+
+def assembled(text: bytes) -> bytes:
+    start = LAUNCHER + BODY
+    return start + text + footer(text, len(start))
+
+
+@pytest.fixture
+def executable(tmp_path: Path) -> Path:
+    path = tmp_path / "k3s-armv6"
+    path.write_bytes(assembled(MANIFEST.encode()))
+    return path
+
+
+def refusal(executable: Path) -> str:
+    with pytest.raises(CorruptError) as caught:
+        read_manifest(executable)
+    assert str(executable) in str(caught.value)
+    return caught.value.what
+
+
+def test_what_was_written_is_read(executable: Path) -> None:
+    assert read_manifest(executable) == MANIFEST
+
+
+def test_text_of_the_manifest(golden: Golden) -> None:
+    golden("manifest.txt", MANIFEST.encode().decode())
+
+
+def test_footer_is_64_bytes_little_endian() -> None:
+    raw = footer(b"text", 0x0102030405)
+    assert len(raw) == FOOTER.size == 64
+    assert raw[:8] == b"K3SBNDL\0"
+    assert struct.unpack("<IIQQ", raw[8:32]) == (1, 1, 0x0102030405, 4)
+    assert raw[32:] == hashlib.sha256(b"text").digest()
+
+
+def test_frames_are_read_from_their_places(executable: Path) -> None:
+    assert [data for _, data in frames(executable, MANIFEST)] == [b"frame one", b"frame two"]
+
+
+def test_data_hash_does_not_depend_on_places() -> None:
+    moved = MANIFEST.at([(5000, 7), (6000, 8)])
+    assert [(f.offset, f.length) for f in moved.files] == [(5000, 7), (6000, 8)]
+    assert moved.encode() != MANIFEST.encode()
+    assert moved.data == MANIFEST.data
+
+
+def test_data_hash_is_of_the_lines_without_places() -> None:
+    lines = [
+        f"file 0755 1000 {'a' * 64} bin/k3s",
+        f"file 0644 2000 {'b' * 64} etc/ssl/certs",
+        "link bin/aux/ip ../busybox",
+        "link bin/kubectl k3s",
+    ]
+    wanted = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    assert wanted == MANIFEST.data
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(MANIFEST, links={}),
+        replace(MANIFEST, links={**MANIFEST.links, "bin/kubectl": "k3s2"}),
+        replace(MANIFEST, files=MANIFEST.files[:1]),
+        replace(MANIFEST, files=(replace(MANIFEST.files[0], mode=0o644), MANIFEST.files[1])),
+        replace(MANIFEST, files=(replace(MANIFEST.files[0], sha256="c" * 64), MANIFEST.files[1])),
+        replace(MANIFEST, files=(replace(MANIFEST.files[0], path="bin/k3t"), MANIFEST.files[1])),
+    ],
+)
+def test_data_hash_depends_on_every_content(changed: Manifest) -> None:
+    assert changed.data != MANIFEST.data
+
+
+def test_version_alone_shares_the_data() -> None:
+    assert replace(MANIFEST, version="v2", commit="x", go="y", cpu="z").data == MANIFEST.data
+
+
+def test_places_must_be_as_many_as_files() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        MANIFEST.at([(1, 2)])
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 100, -1, -64, -65])
+def test_truncated(executable: Path, length: int) -> None:
+    executable.write_bytes(executable.read_bytes()[:length])
+    assert "no footer" in refusal(executable)
+
+
+def test_bytes_at_the_end(executable: Path) -> None:
+    executable.write_bytes(executable.read_bytes() + b"\0")
+    assert "no footer" in refusal(executable)
+
+
+def test_bytes_missing_in_the_middle(executable: Path) -> None:
+    executable.write_bytes(executable.read_bytes()[5:])
+    assert "not where the footer says" in refusal(executable)
+
+
+@pytest.mark.parametrize("back", [65, 200, 300])
+def test_flipped_byte_of_the_manifest(executable: Path, back: int) -> None:
+    flip(executable, -back)
+    assert "its manifest is changed" in refusal(executable)
+
+
+def test_every_flipped_byte_of_the_footer_is_found(executable: Path) -> None:
+    good = executable.read_bytes()
+    for back in range(1, FOOTER.size + 1):
+        flip(executable, -back)
+        refusal(executable)
+        executable.write_bytes(good)
+
+
+@pytest.mark.parametrize(("version", "kind"), [(2, 1), (0, 1), (1, 2), (1, 0)])
+def test_unknown_format_or_payload(executable: Path, version: int, kind: int) -> None:
+    text = MANIFEST.encode()
+    raw = bytearray(executable.read_bytes())
+    raw[-56:-48] = struct.pack("<II", version, kind)
+    executable.write_bytes(raw)
+    assert f"format {version}, payload kind {kind} is not known" in refusal(executable)
+    assert text in raw
+
+
+@pytest.mark.parametrize("path", ["../x", "bin/../../x", "/bin/x", "lib/x", "bin/a/../..", "", "."])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_path_that_leaves(executable: Path, path: str, kind: str) -> None:
+    if kind == "file":
+        text = MANIFEST.encode().replace(b" bin/k3s\n", f" {path}\n".encode())
+    else:
+        text = MANIFEST.encode().replace(b"link bin/kubectl ", f"link {path} ".encode())
+    executable.write_bytes(assembled(text))
+    assert "its manifest cannot be read" in refusal(executable)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"k3s-bundle 1\n", b"k3s-bundle 2\n"),
+        (b"k3s-bundle 1\n", b""),
+        (b"target armv6\n", b""),
+        (b"end\n", b""),
+        (b"file 0755 ", b"file 0955 "),
+        (b"file 0755 1000 ", b"file 0755 many "),
+        (b"file 0755 1000 ", b"file 0755 "),
+        (b"link bin/kubectl k3s", b"link bin/kubectl k3s too"),
+        (b"data ", b"data 0"),
+        (b"target armv6", b"target \xff"),
+    ],
+)
+def test_manifest_that_makes_no_sense(executable: Path, old: bytes, new: bytes) -> None:
+    text = MANIFEST.encode()
+    assert text.count(old) == 1
+    executable.write_bytes(assembled(text.replace(old, new)))
+    assert "its manifest cannot be read" in refusal(executable)

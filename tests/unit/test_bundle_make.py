@@ -1,0 +1,198 @@
+"""Making an executable from a store: whole or not at all, within its budgets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from buildsys.bundle import Bundler
+from buildsys.bundle.layout import frames, read_manifest
+from buildsys.cache import Cache
+from buildsys.errors import BudgetError, CorruptError, DiskFullError
+from buildsys.plan import BundlePlan
+from buildsys.report import Timeline
+from buildsys.store import Artifact
+
+from .conftest import Add, Golden, Tree, flip, sha256
+
+pytestmark = pytest.mark.unit
+
+PROGRAM = b"program " * 500
+
+
+@pytest.fixture
+def made_of(add: Add) -> dict[str, Artifact]:
+    """The artifacts of a target."""
+    return {
+        "k3s": add("1" * 64, {"bin/k3s": PROGRAM}, {"bin/kubectl": "k3s"}, recipe="k3s"),
+        "one": add("2" * 64, {"bin/one": b"other", "bin/same": PROGRAM}, recipe="one"),
+        "start": add("3" * 64, {"launcher": b"\x7fELF start"}, recipe="start"),
+    }
+
+
+PLAN = BundlePlan("armv6", "f" * 64, "start", ("k3s", "one"))
+
+MakeBundler = Callable[[], Bundler]
+
+
+@pytest.fixture
+def bundler(tree: Tree, cache: Cache, tmp_path: Path) -> MakeBundler:
+    """A bundler of the project as it is then."""
+    tree.recipe("k3s")
+    tree.recipe("start", into="launcher")
+    return lambda: Bundler(tree.load(), cache, Timeline(), tmp_path / "artifacts", "go1.25.5")
+
+
+def test_executable_holds_launcher_and_every_file(
+    bundler: MakeBundler, made_of: dict[str, Artifact]
+) -> None:
+    bundle = bundler().make(PLAN, made_of)
+    assert bundle.path.read_bytes().startswith(b"\x7fELF start")
+    assert bundle.path.stat().st_mode & 0o777 == 0o755
+    manifest = read_manifest(bundle.path)
+    contents = {
+        entry.path: zstandard.ZstdDecompressor().decompress(frame)
+        for entry, frame in frames(bundle.path, manifest)
+    }
+    sums = f"{sha256(PROGRAM)}  k3s\n{sha256(b'other')}  one\n{sha256(PROGRAM)}  same\n"
+    assert contents == {
+        "bin/k3s": PROGRAM,
+        "bin/one": b"other",
+        "bin/same": PROGRAM,
+        "bin/.sha256sums": sums.encode(),
+        "bin/.links": b"kubectl k3s\n",
+    }
+    assert {entry.path: entry.sha256 for entry in manifest.files} == {
+        name: sha256(data) for name, data in contents.items()
+    }
+    assert manifest.links == {"bin/kubectl": "k3s"}
+    assert (manifest.target, manifest.version, manifest.go) == ("armv6", "1.0", "go1.25.5")
+
+
+def test_frames_have_size_checksum_and_a_small_window(
+    bundler: MakeBundler, made_of: dict[str, Artifact]
+) -> None:
+    bundle = bundler().make(PLAN, made_of)
+    for entry, frame in frames(bundle.path, read_manifest(bundle.path)):
+        parameters = zstandard.get_frame_parameters(frame)
+        assert parameters.content_size == entry.size
+        assert parameters.has_checksum
+        assert parameters.window_size <= 8 << 20
+
+
+def test_record_tells_what_is_inside(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
+    bundle = bundler().make(PLAN, made_of)
+    record = json.loads(bundle.path.with_suffix(".json").read_text())
+    assert record == dict(bundle.record)
+    assert record["sha256"] == sha256(bundle.path.read_bytes())
+    assert record["size"] == bundle.path.stat().st_size
+    assert record["data"] == read_manifest(bundle.path).data
+    components = {component["name"]: component for component in record["components"]}
+    assert list(components) == ["k3s", "one", "start"]
+    assert components["one"]["key"] == "2" * 64
+    assert components["one"]["size"] == len(PROGRAM) + 5
+    assert components["one"]["checks"] == {"elves": 1}
+
+
+def test_same_artifacts_same_bytes(
+    bundler: MakeBundler, made_of: dict[str, Artifact], cache: Cache
+) -> None:
+    path = bundler().make(PLAN, made_of).path
+    first = path.read_bytes()
+    path.unlink()
+    for frame in cache.frames.iterdir():
+        frame.unlink()
+    assert bundler().make(PLAN, made_of).path.read_bytes() == first
+
+
+def test_unchanged_executable_is_kept(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
+    first = bundler().make(PLAN, made_of)
+    stamp = first.path.stat().st_mtime_ns
+    second = bundler().make(PLAN, made_of)
+    assert (first.cached, second.cached) == (False, True)
+    assert second.path.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("harm", ["flip", "record", "other key"])
+def test_changed_executable_is_made_anew(
+    bundler: MakeBundler, made_of: dict[str, Artifact], harm: str
+) -> None:
+    path = bundler().make(PLAN, made_of).path
+    good = path.read_bytes()
+    plan = PLAN
+    if harm == "flip":
+        flip(path, 20)
+    elif harm == "record":
+        path.with_suffix(".json").write_text("[]")
+    else:
+        plan = BundlePlan(PLAN.target, "e" * 64, PLAN.launcher, PLAN.members)
+    again = bundler().make(plan, made_of)
+    assert not again.cached
+    assert again.path.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "named"),
+    [
+        ("recipes/one/recipe.toml", "[output]", "[output]\nbudget_mib = 0.000001", "one: "),
+        ("toolchains/armv6.toml", "budget_mib = 62", "budget_mib = 0.000001", "k3s-armv6: "),
+    ],
+)
+def test_budget_names_what_is_too_large_and_leaves_nothing(
+    bundler: MakeBundler,
+    made_of: dict[str, Artifact],
+    tree: Tree,
+    path: str,
+    old: str,
+    new: str,
+    named: str,
+) -> None:
+    tree.edit(path, old, new)
+    with pytest.raises(BudgetError, match=named):
+        bundler().make(PLAN, made_of)
+    assert list(bundler().artifacts.iterdir()) == []
+
+
+def test_all_budgets_are_judged_at_once(
+    bundler: MakeBundler, made_of: dict[str, Artifact], tree: Tree, golden: Golden
+) -> None:
+    for name in ("k3s", "one"):
+        tree.edit(f"recipes/{name}/recipe.toml", "[output]", "[output]\nbudget_mib = 0.000001")
+    with pytest.raises(BudgetError) as caught:
+        bundler().make(PLAN, made_of)
+    golden("budget.txt", f"{caught.value}\n")
+
+
+def test_budget_keeps_the_executable_of_before(
+    bundler: MakeBundler, made_of: dict[str, Artifact], tree: Tree
+) -> None:
+    old = bundler().make(PLAN, made_of)
+    good = old.path.read_bytes()
+    tree.edit("toolchains/armv6.toml", "budget_mib = 62", "budget_mib = 0.000001")
+    with pytest.raises(BudgetError):
+        bundler().make(BundlePlan("armv6", "e" * 64, "start", ("k3s", "one")), made_of)
+    assert old.path.read_bytes() == good
+    assert {p.name for p in old.path.parent.iterdir()} == {"k3s-armv6", "k3s-armv6.json"}
+
+
+def test_damaged_store_entry_stops_it(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
+    flip(made_of["one"].path("bin/one"), 0)
+    with pytest.raises(CorruptError, match="bin/one has sha256"):
+        bundler().make(PLAN, made_of)
+
+
+def test_full_disk_leaves_nothing(
+    bundler: MakeBundler, made_of: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(DiskFullError, match="while bundling k3s-armv6"):
+        bundler().make(PLAN, made_of)
+    assert list(bundler().artifacts.iterdir()) == []

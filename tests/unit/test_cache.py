@@ -1,0 +1,175 @@
+"""The cache: scratch folders, what killed runs left, atomic writes, where it lies."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from buildsys.cache import ENVIRONMENT, Cache, default_root, disk_errors, write_atomic
+from buildsys.errors import BuildsysError, DiskFullError
+
+pytestmark = pytest.mark.unit
+
+
+def killed_owner(cache: Cache, name: str) -> None:
+    """Let another process make a scratch folder and die in it by kill -9."""
+    child = os.fork()
+    if not child:
+        with cache.scratch(name) as folder:
+            (folder / "half").write_text("done")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_scratch_is_empty_and_gone_at_the_end(cache: Cache) -> None:
+    with cache.scratch("job") as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "deep").mkdir()
+        (folder / "deep/file").write_text("x")
+    assert list(cache.work.iterdir()) == []
+
+
+def test_scratch_is_gone_after_a_failure(cache: Cache) -> None:
+    with pytest.raises(ZeroDivisionError), cache.scratch("job"):
+        raise ZeroDivisionError
+    assert list(cache.work.iterdir()) == []
+
+
+def test_scratch_of_a_killed_run_is_taken_over_empty(cache: Cache) -> None:
+    killed_owner(cache, "job")
+    assert (cache.work / "job/half").exists()
+    with cache.scratch("job") as folder:
+        assert list(folder.iterdir()) == []
+
+
+def test_sweep_takes_only_what_killed_runs_left(cache: Cache) -> None:
+    killed_owner(cache, "dead")
+    killed_owner(cache, "dead too")
+    with cache.scratch("alive") as folder:
+        (folder / "file").write_text("x")
+        assert cache.sweep() == 2
+        assert [path.name for path in cache.work.iterdir()] == ["alive"]
+        assert (folder / "file").read_text() == "x"
+    assert cache.sweep() == 0
+
+
+def test_sweep_spares_the_folder_of_another_living_process(cache: Cache) -> None:
+    ready_read, ready_write = os.pipe()
+    end_read, end_write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(end_write)
+        with cache.scratch("theirs"):
+            os.write(ready_write, b"x")
+            os.read(end_read, 1)
+        os._exit(0)
+    assert os.read(ready_read, 1) == b"x"
+    try:
+        assert cache.sweep() == 0
+        assert (cache.work / "theirs").is_dir()
+    finally:
+        for handle in (end_write, end_read, ready_read, ready_write):
+            os.close(handle)
+        os.waitpid(child, 0)
+    assert not (cache.work / "theirs").exists()
+
+
+def test_sweep_bears_folders_that_vanish_under_it(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may end, and remove its folder, while this one looks at it."""
+    killed_owner(cache, "dead")
+    there = list(cache.work.iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / "vanished", *there]))
+    assert cache.sweep() == 1
+
+
+def test_lock_keeps_others_out(cache: Cache) -> None:
+    seen: list[str] = []
+
+    def other() -> None:
+        with cache.lock("name"):
+            seen.append("other")
+
+    with cache.lock("name"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.1)
+        seen.append("first")
+    thread.join()
+    assert seen == ["first", "other"]
+
+
+def test_locks_of_other_names_are_free(cache: Cache) -> None:
+    with cache.lock("one"), cache.lock("two"):
+        pass
+
+
+def test_write_atomic_writes_content_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"old", 0o644)
+    write_atomic(path, b"new", mode=0o755)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o755)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("code", "raised"), [(errno.ENOSPC, DiskFullError), (errno.EIO, OSError)])
+def test_write_atomic_keeps_the_old_content_on_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, raised: type[Exception]
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(raised):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_named_with_place_and_purpose(code: int) -> None:
+    with (
+        pytest.raises(DiskFullError, match=r"of /some/where while doing this"),
+        disk_errors(Path("/some/where"), "doing this"),
+    ):
+        raise OSError(code, os.strerror(code))
+
+
+def test_other_errors_of_the_disk_stay_what_they_are() -> None:
+    with pytest.raises(FileNotFoundError), disk_errors(Path("/x"), "doing this"):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_forbidden_place_is_named(code: int) -> None:
+    with (
+        pytest.raises(BuildsysError, match=r"^/some/where: .* while doing this"),
+        disk_errors(Path("/some/where"), "doing this"),
+    ):
+        raise OSError(code, os.strerror(code))
+
+
+def test_default_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert default_root({}) == tmp_path / ".cache/k3s-buildsys"
+    assert default_root({"XDG_CACHE_HOME": "/xdg"}) == Path("/xdg/k3s-buildsys")
+    assert default_root({"XDG_CACHE_HOME": "/xdg", ENVIRONMENT: "/own"}) == Path("/own")
+    assert default_root({ENVIRONMENT: "relative"}) == tmp_path / "relative"
+    assert default_root({ENVIRONMENT: "", "XDG_CACHE_HOME": ""}) == tmp_path / ".cache/k3s-buildsys"
+
+
+def test_cache_that_cannot_be_made_says_how_to_move_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildsysError, match="cannot create the cache folder") as caught:
+        Cache(tmp_path / "file").create()
+    assert ENVIRONMENT in caught.value.action

@@ -1,0 +1,97 @@
+"""Verdicts: what passed on which bytes, as JSON and JUnit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from buildsys.errors import AuditError
+from buildsys.verify.verdict import Verdict
+
+from .conftest import sha256
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Verdict:
+    subject = tmp_path / "k3s-armv6"
+    subject.write_bytes(b"the executable")
+    return Verdict("audit", "armv6", subject, tmp_path / "armv6-audit.log", started=0.0)
+
+
+def fail(verdict: Verdict, name: str, text: str) -> None:
+    with verdict.step(name):
+        raise AuditError(text)
+
+
+def junit(verdict: Verdict, folder: Path) -> ElementTree.Element:
+    return ElementTree.parse(verdict.write(folder).with_suffix(".xml")).getroot()
+
+
+def test_empty_verdict_is_not_passed(verdict: Verdict) -> None:
+    assert not verdict.passed
+    assert verdict.as_json()["passed"] is False
+
+
+def test_every_step_must_pass(verdict: Verdict) -> None:
+    with verdict.step("one") as step:
+        step.facts = {"elves": 3}
+    assert verdict.passed
+    fail(verdict, "two", "why")
+    with verdict.step("three"):
+        pass
+    assert not verdict.passed
+    assert [(step.name, step.detail) for step in verdict.failures] == [("two", "why")]
+    assert [step.passed for step in verdict.steps] == [True, False, True]
+
+
+def test_unforeseen_error_goes_on_and_its_step_is_not_passed(verdict: Verdict) -> None:
+    with pytest.raises(ZeroDivisionError), verdict.step("one"):
+        raise ZeroDivisionError
+    assert not verdict.passed
+
+
+def test_json_names_the_bytes(verdict: Verdict, tmp_path: Path) -> None:
+    with verdict.step("one") as step:
+        step.facts = {"elves": 3}
+    path = verdict.write(tmp_path / "verdicts")
+    assert path.name == "armv6-audit.json"
+    data = json.loads(path.read_text())
+    assert data["sha256"] == sha256(b"the executable")
+    assert (data["file"], data["log"]) == ("k3s-armv6", "armv6-audit.log")
+    assert (data["kind"], data["target"], data["passed"]) == ("audit", "armv6", True)
+    assert data["started"] == "1970-01-01T00:00:00Z"
+    assert data["steps"][0]["facts"] == {"elves": 3}
+
+
+def test_junit_counts_and_explains(verdict: Verdict, tmp_path: Path) -> None:
+    with verdict.step("one"):
+        pass
+    fail(verdict, "two", 'broken <&> "here"\nand é')
+    suite = junit(verdict, tmp_path)
+    assert suite.tag == "testsuite"
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert suite.get("name") == "audit armv6"
+    prop = suite.find("properties/property")
+    assert prop is not None
+    assert (prop.get("name"), prop.get("value")) == ("sha256", sha256(b"the executable"))
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == ["one", "two"]
+    assert cases[0].find("failure") is None
+    assert cases[1].findtext("failure") == 'broken <&> "here"\nand é'
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred\x1b[0m", "nul \0 byte", "\x08\x0b\x0c", "\ufffe\uffff"]
+)
+def test_junit_stays_xml_whatever_a_program_prints(
+    verdict: Verdict, tmp_path: Path, text: str
+) -> None:
+    fail(verdict, "run k3s", f"before {text} after")
+    found = junit(verdict, tmp_path).findtext("testcase/failure")
+    assert found is not None
+    assert found.startswith("before ") and found.endswith(" after")
