@@ -125,7 +125,7 @@ class App:
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
-        if self._all_current(plan):
+        if self.build_is_current(plan):
             return self._from_store(plan)
         if not self.settings.offline:
             self.fetch(plan)
@@ -142,7 +142,8 @@ class App:
         bundles = tuple(self._bundle(plan, outcomes, unbundled))
         return BuildResult(plan, outcomes, bundles, unbundled)
 
-    def _all_current(self, plan: Plan) -> bool:
+    def build_is_current(self, plan: Plan) -> bool:
+        """Whether a former run left everything of the plan, unchanged."""
         return (
             bool(plan.bundles)
             and all(self.bundler().current(b) for b in plan.bundles)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,18 +110,23 @@ class Builder:
 
     def _build(self, job: Job, plan: Plan) -> Artifact:
         start = time.monotonic()
-        log = self.cache.logs / f"{job.id}.log"
-        log.write_bytes(b"")
-        with self.cache.scratch(job.key[:32]) as work:
-            needed = self._needed(job, plan)
-            context = self._context(job, work, needed, log)
-            context.sandbox.prepare()
-            _install_wrappers(context)
-            self._unpack(job, context)
+        with self.prepared(job, plan) as context:
             begin = time.monotonic()
             STYLES[job.loaded.recipe.style](context)
             self.timeline.add("compile", job.id, begin)
             return self._store(job, context, start)
+
+    @contextmanager
+    def prepared(self, job: Job, plan: Plan) -> Iterator[Context]:
+        """The job's sandbox with its source unpacked and patched, for as long as the block runs."""
+        log = self.cache.logs / f"{job.id}.log"
+        log.write_bytes(b"")
+        with self.cache.scratch(job.key[:32]) as work:
+            context = self._context(job, work, self._needed(job, plan), log)
+            context.sandbox.prepare()
+            _install_wrappers(context)
+            self._unpack(job, context)
+            yield context
 
     def _needed(self, job: Job, plan: Plan) -> dict[str, Artifact]:
         """Artifacts of the job's needs, verified."""

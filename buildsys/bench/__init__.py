@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from buildsys.bench import launcher, noop
+from buildsys.bench import launcher, noop, rebuild
 from buildsys.errors import UnknownNameError
 
-BENCHES: Mapping[str, Callable[[], None]] = {"launcher": launcher.run, "noop": noop.run}
+BENCHES: Mapping[str, Callable[[], None]] = {
+    "launcher": launcher.run,
+    "noop": noop.run,
+    "rebuild": rebuild.run,
+}
 
 
 def run(name: str) -> None:

@@ -46,15 +46,19 @@ class Bundler:
     go_version: str
 
     def current(self, plan: BundlePlan) -> Bundle | None:
-        """The executable of a former run, if it is there, unchanged and of this plan."""
+        """The executable of a former run, if it is there, unchanged and of this plan.
+
+        Raises `BudgetError`: a budget may have become smaller since.
+        """
         path, record_path = self._paths(plan.target)
         try:
             record = json.loads(record_path.read_text("utf-8"))
-            if record["key"] == plan.key and record["sha256"] == _sha256(path):
-                return Bundle(path, record, cached=True)
+            if record["key"] != plan.key or record["sha256"] != _sha256(path):
+                return None
+            _check_budgets(record, self.project, self.project.targets[plan.target])
         except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return None
+            return None
+        return Bundle(path, record, cached=True)
 
     def make(self, plan: BundlePlan, artifacts: Mapping[str, Artifact]) -> Bundle:
         """Write `k3s-<target>` and `k3s-<target>.json`; both appear whole or not at all.

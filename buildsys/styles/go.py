@@ -20,20 +20,18 @@ def build(context: Context) -> None:
     """
     options = context.recipe.options
     assert isinstance(options, GoOptions)
-    _stage(context, options)
+    stage(context, options)
     verification = _Verification(context)
     verification.start()
     try:
         for name, package in options.build.items():
-            context.run(
-                _command(context, options, name, package), env=_environment(options, context)
-            )
+            compile_package(context, options, name, package)
     finally:
         verification.join()
         verification.raise_found()
 
 
-def _stage(context: Context, options: GoOptions) -> None:
+def stage(context: Context, options: GoOptions) -> None:
     """Copy files within the source to where the build embeds them."""
     source = context.sandbox.host("src")
     for origin, place in options.stage.items():
@@ -47,6 +45,11 @@ def _stage(context: Context, options: GoOptions) -> None:
             shutil.copytree(path, source / place, dirs_exist_ok=True)
         else:
             shutil.copy2(path, source / place)
+
+
+def compile_package(context: Context, options: GoOptions, name: str, package: str) -> None:
+    """Run `go build` of one package into `out/name`."""
+    context.run(_command(context, options, name, package), env=_environment(options, context))
 
 
 def _command(context: Context, options: GoOptions, name: str, package: str) -> list[str]:
