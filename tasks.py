@@ -137,8 +137,8 @@ def clean(_: Context, cache: str = "", everything: bool = False) -> None:
         App(Settings(cache=cache)).clean(everything=everything)
 
 
-@task(positional=["name"], help={"name": "what to measure; none: list what there is"})
-def bench(_: Context, name: str = "") -> None:
-    """Measure, side by side in one run."""
+@task(positional=["name"], help={"name": "what to measure; `list` names what there is"})
+def bench(_: Context, name: Any) -> None:
+    """Measure, side by side in one run; `invoke bench list` names what there is."""
     with reported():
         bench_run(name)

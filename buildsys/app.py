@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -229,7 +230,10 @@ def raise_failures(result: BuildResult) -> None:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Print a `BuildsysError` to standard error and exit with its code."""
+    """Print a `BuildsysError` to standard error and exit with its code.
+
+    An interrupt leaves at once with 130: commands end with this process, and the next run sweeps.
+    """
     try:
         yield
     except BuildsysError as error:
@@ -238,4 +242,4 @@ def reported() -> Iterator[None]:
         )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        os._exit(128 + signal.SIGINT)

@@ -112,7 +112,9 @@ class Progress:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on standard output; columns that hold numbers only are set to the right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    if title:
+        print(title)
+    table = Table(box=None, pad_edge=False)
     for index, name in enumerate(columns):
         numbers = rows and all(row[index][:1].isdigit() or row[index] in "-" for row in rows)
         table.add_column(name, justify="right" if numbers else "left", no_wrap=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,9 @@ FULL_BYTES = 64 * 1024
 """With less than this left, a command that failed is taken to have failed for it."""
 
 _FULL_WORDS = ("No space left on device", "no space left on device", "NoSpaceLeft")
+
+# $1 is the parent. If it died before setpriv asked for its death to be told, nobody tells it now.
+_ORPHAN = '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"'
 
 TAIL_LINES = 25
 """How many last lines of a log a failure shows."""
@@ -42,7 +45,6 @@ def run(
     cwd: Path | None = None,
     name: str = "",
     shown: Sequence[str] = (),
-    stdin: bytes | None = None,
 ) -> Finished:
     """Run `argv` with both outputs appended to `log`; wait for it.
 
@@ -57,7 +59,7 @@ def run(
         offset = out.tell()
         out.write(f"$ {shlex.join(shown or argv)}\n".encode())
         out.flush()
-        process = _start(argv, out, env, cwd, stdin)
+        process = _start(argv, out, subprocess.STDOUT, env, cwd)
         status, usage = _wait(process)
     seconds = time.monotonic() - start
     if status != 0:
@@ -69,111 +71,60 @@ def output(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Pa
     """Run a short command and return its standard output; standard error goes to `log`."""
     with log.open("ab") as err:
         offset = err.tell()
-        try:
-            process = subprocess.Popen(
-                argv,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise _not_found(argv[0]) from error
-        with _live(process):
-            text, _ = process.communicate()
+        process = _start(argv, subprocess.PIPE, err, env, None)
+        text, _ = process.communicate()
         if process.returncode:
             err.write(text)
     if process.returncode:
         raise _explain(Path(argv[0]).name, process.returncode, log, offset)
-    return text.decode("utf-8", "replace")
+    return str(text, "utf-8", "replace")
 
 
 def _start(
     argv: Sequence[str],
-    out: IO[bytes],
+    out: IO[bytes] | int,
+    err: IO[bytes] | int,
     env: Mapping[str, str] | None,
     cwd: Path | None,
-    stdin: bytes | None,
 ) -> subprocess.Popen[bytes]:
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
+    if not shutil.which(argv[0], path=(env or os.environ).get("PATH")):
+        raise MissingToolError(
+            f"the program {argv[0]} is not installed",
+            action="run `invoke doctor`, then `invoke setup`",
         )
-    except FileNotFoundError as error:
-        raise _not_found(argv[0]) from error
-    if stdin is not None and process.stdin is not None:
-        process.stdin.write(stdin)
-        process.stdin.close()
-    return process
+    return subprocess.Popen(
+        ending_with_us(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+    )
+
+
+def ending_with_us(argv: Sequence[str]) -> list[str]:
+    """`argv` such that the kernel kills it when this process ends, however it ends."""
+    return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", _ORPHAN, "sh", str(os.getpid()), *argv]
 
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
     """Wait; return the exit status (negative: signal) and the peak resident KiB."""
-    with _live(process):
-        _, raw, usage = os.wait4(process.pid, 0)
+    _, raw, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(raw)
     return process.returncode, usage.ru_maxrss
 
 
-_running: set[int] = set()
-_interrupted = threading.Event()
-_guard = threading.Lock()
-
-
 @contextmanager
 def workers(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads; an interrupt of the block ends the commands of all of them at once."""
+    """A pool of threads. An interrupt of the block leaves at once, without waiting for them."""
+    pool = ThreadPoolExecutor(count)
     try:
-        with ThreadPoolExecutor(count) as pool:
-            try:
-                yield pool
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                with _guard:
-                    _interrupted.set()
-                    for group in _running:
-                        _kill(group)
-                raise
-    finally:
-        _interrupted.clear()
-
-
-def _kill(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-
-
-@contextmanager
-def _live(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """While a command runs. Raises `KeyboardInterrupt` where another thread was interrupted."""
-    with _guard:
-        _running.add(process.pid)
-    try:
-        if _interrupted.is_set():
-            raise KeyboardInterrupt
-        yield
+        yield pool
     except BaseException:
-        _kill(process.pid)
-        process.wait()
+        pool.shutdown(wait=False, cancel_futures=True)
         raise
-    finally:
-        with _guard:
-            _running.discard(process.pid)
-    if _interrupted.is_set():
-        raise KeyboardInterrupt
-
-
-def _not_found(program: str) -> MissingToolError:
-    return MissingToolError(
-        f"the program {program} is not installed", action="run `invoke doctor`, then `invoke setup`"
-    )
+    pool.shutdown()
 
 
 def cause_of(status: int) -> str:

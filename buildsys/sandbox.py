@@ -29,10 +29,6 @@ exec "$@"
 """
 
 
-# $1 is the parent. If it died before setpriv asked for its death to be told, nobody tells it now.
-_ORPHAN = '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"'
-
-
 @dataclass(frozen=True)
 class Sandbox:
     """A job's folder. `shared` maps a name in the folder to the host path that appears there."""
@@ -73,14 +69,13 @@ class Sandbox:
 
 
 def namespaces(*extra: str, force_user: bool = False) -> list[str]:
-    """The command prefix that makes the namespaces; nothing outlives the process that asked.
+    """The command prefix that makes the namespaces; with the first process all others end.
 
     Root needs no user namespace, and gets one only by `force_user`.
     """
     user = ["--user", "--map-root-user"] if force_user or os.geteuid() else []
     kinds = [f"--{kind}" for kind in ("mount", "pid", *extra)]
-    dying = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", _ORPHAN, "sh", str(os.getpid())]
-    return [*dying, "unshare", *user, *kinds, "--fork", "--kill-child"]
+    return ["unshare", *user, *kinds, "--fork", "--kill-child"]
 
 
 def can_isolate() -> bool:

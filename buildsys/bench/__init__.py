@@ -16,7 +16,7 @@ BENCHES: Mapping[str, Callable[[], None]] = {
 
 def run(name: str) -> None:
     """Run a measurement, or list them. Raises `UnknownNameError`."""
-    if not name:
+    if name == "list":
         for known, bench in BENCHES.items():
             print(f"{known:<14}{(bench.__doc__ or '').splitlines()[0]}")
         return

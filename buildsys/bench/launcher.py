@@ -68,7 +68,15 @@ def _prepare(app: App, folder: Path) -> Pair:
     (tree / "bin/k3s").rename(tree / "bin/k3s-payload")
     bare = _inner(app, folder)
     shutil.copy(bare, tree / "bin/k3s")
+    _sums(tree / "bin")
     return Pair(_ours(app, folder, tree, manifest), _theirs(app, folder, tree), bare)
+
+
+def _sums(folder: Path) -> None:
+    """Correct the list of hashes, which upstream's launcher verifies."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink())
+    entries = (_entry(p, p.relative_to(folder).as_posix()) for p in files if p.name[0] != ".")
+    (folder / ".sha256sums").write_text("".join(f"{e.sha256}  {e.path}\n" for e in entries))
 
 
 def _inner(app: App, folder: Path) -> Path:
@@ -161,8 +169,8 @@ def _steady(pair: Pair) -> None:
             ([str(pair.theirs), "kubectl"], theirs),
         )
         for argv, env in calls:
-            sample(argv, env)
-        rounds = [[sample(argv, env) for argv, env in calls] for _ in range(STEADY_RUNS)]
+            _good(argv, env)
+        rounds = [[_good(argv, env) for argv, env in calls] for _ in range(STEADY_RUNS)]
     # Differences within a round: what disturbs one round disturbs its three calls alike.
     added = [median(r[i].seconds - r[0].seconds for r in rounds) * 1000 for i in (1, 2)]
     rows = [
@@ -198,9 +206,13 @@ def _first_starts(pair: Pair, folder: Path, title: str) -> None:
 
 def _first_start(executable: Path, folder: Path) -> Sample:
     with _data_dir(folder) as env:
-        taken = sample([str(executable), "kubectl"], env)
+        return _good([str(executable), "kubectl"], env)
+
+
+def _good(argv: list[str], env: dict[str, str]) -> Sample:
+    taken = sample(argv, env)
     if taken.status:
-        raise BuildsysError(f"{executable.name} ended with {taken.status}")
+        raise BuildsysError(f"{argv[0]} ended with {taken.status}: nothing to compare")
     return taken
 
 

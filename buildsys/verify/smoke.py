@@ -13,6 +13,7 @@ from buildsys.emulator import find_emulator, is_native
 from buildsys.errors import MissingToolError, SmokeError
 from buildsys.model import Target
 from buildsys.report import Progress
+from buildsys.run import ending_with_us
 from buildsys.sandbox import can_isolate, namespaces
 from buildsys.verify.scenario import Scenario
 from buildsys.verify.verdict import Verdict
@@ -74,7 +75,11 @@ class Smoker:
         ]
         with log.open("wb") as err:
             process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, cwd=self.root
+                ending_with_us(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                cwd=self.root,
             )
             assert process.stdin is not None
             assert process.stdout is not None
