@@ -183,7 +183,7 @@ class Builder:
         for patch in recipe.patches_for(job.target):
             name = f"recipes/{recipe.name}/patches/{patch.file}"
             apply_patch(job.loaded.folder / "patches" / patch.file, folder, name, context.log)
-        _set_times(folder, recipe.date.timestamp())
+        _set_times(folder, int(recipe.date.timestamp()), job.key)
         self.timeline.add("unpack", job.id, begin)
 
     def _store(self, job: Job, context: Context, start: float) -> Artifact:
@@ -208,10 +208,15 @@ class Builder:
         return artifact
 
 
-def _set_times(folder: Path, seconds: float) -> None:
-    """Give all files one date: make then takes what a release generated for up to date."""
+def _set_times(folder: Path, seconds: int, key: str) -> None:
+    """Give all files one date: make then takes what a release generated for up to date.
+
+    Its nanoseconds are the job's own. Zig's cache takes a file of the same path, inode, size and
+    time for unchanged, and inodes come again: another source must never have the same time.
+    """
+    time_ns = seconds * 10**9 + int(key[:16], 16) % 10**9
     for path in folder.rglob("*"):
-        os.utime(path, (seconds, seconds), follow_symlinks=False)
+        os.utime(path, ns=(time_ns, time_ns), follow_symlinks=False)
 
 
 def _install_wrappers(context: Context) -> None:

@@ -81,7 +81,8 @@ def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
         state = "unchanged" if bundle.cached else "made"
         size = bundle.record["size"] / MIB
         print(f"{bundle.path}  {size:.2f} MiB  {state}  sha256 {bundle.record['sha256']}")
-    print(f"{timings}  {share:.1%} of the time in fetching, compilers, linkers and compression")
+    if any(row["result"] == "built" for row in rows):
+        print(f"{timings}  {share:.1%} of the time in fetching, compilers, linkers, compression")
 
 
 def _row(job: Job, outcome: Outcome[Built]) -> dict[str, Any]:
