@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from buildsys import show
-from buildsys.app import App, Settings, raise_failures, reported
+from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
@@ -51,7 +51,8 @@ def fetch(
     with reported():
         app = App(Settings(cache=cache, debian_mirror=debian_mirror, go_proxy=go_proxy))
         with app.progress.running():
-            app.fetch(app.plan(arch, only), everything=True)
+            failures = app.fetch(app.plan(arch, only), everything=True)
+        raise_all(failures.items())
 
 
 @task(

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -117,19 +117,21 @@ class App:
             self.project, self.cache, self.timeline, self.artifacts, self.toolchain.go_version
         )
 
-    def fetch(self, plan: Plan, *, everything: bool = False) -> None:
-        """Get the sources that the plan's build will need, or those of all its jobs."""
+    def fetch(self, plan: Plan, *, everything: bool = False) -> dict[str, BuildsysError]:
+        """Get the sources that the plan's build will need, or those of all its jobs.
+
+        Returns what could not be fetched, by the source's label.
+        """
         builder = self.builder(isolated=True)
         jobs = plan.jobs if everything else builder.missing(plan)
         sources = [job.loaded.recipe.source for job in jobs]
-        fetch_all(sources, self.fetcher, self.progress, self.timeline.add)
+        return fetch_all(sources, self.fetcher, self.progress, self.timeline.add)
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
         if self.build_is_current(plan):
             return self._from_store(plan)
-        if not self.settings.offline:
-            self.fetch(plan)
+        unfetched = {} if self.settings.offline else self.fetch(plan)
         isolated = can_isolate()
         if not isolated:
             self.progress.line(
@@ -138,7 +140,7 @@ class App:
                 style="yellow",
             )
         with disk_errors(self.cache.root, "building"):
-            outcomes = self.builder(isolated).build(plan)
+            outcomes = self.builder(isolated).build(plan, unfetched)
         unbundled: dict[str, BuildsysError] = {}
         bundles = tuple(self._bundle(plan, outcomes, unbundled))
         return BuildResult(plan, outcomes, bundles, unbundled)
@@ -223,9 +225,13 @@ def raise_failures(result: BuildResult) -> None:
             failures.append((name, outcome.error))
         elif outcome.error:
             raise outcome.error
-    failures += result.unbundled.items()
-    if failures:
-        raise SomeFailedError(failures)
+    raise_all([*failures, *result.unbundled.items()])
+
+
+def raise_all(failures: Iterable[tuple[str, BuildsysError]]) -> None:
+    """Raise `SomeFailedError` for failures that were shown already, if there are any."""
+    if listed := tuple(failures):
+        raise SomeFailedError(listed)
 
 
 @contextmanager

@@ -57,20 +57,24 @@ class Builder:
         """Jobs whose artifact is not in the store, with those that build needs first."""
         return [job for job in plan.jobs if self.store.get(job.key) is None]
 
-    def build(self, plan: Plan) -> dict[str, Outcome[Built]]:
+    def build(
+        self, plan: Plan, unfetched: Mapping[str, BuildsysError] | None = None
+    ) -> dict[str, Outcome[Built]]:
         """Build every job of the plan; how each ended, by the job's id.
 
+        A job whose source is among `unfetched` (by label) ends with that error, the others go on.
         Raises `MissingSourceError` and `MissingToolError` before the first compiler starts.
         """
+        failed = unfetched or {}
         missing = self.missing(plan)
-        self._preflight(missing)
+        self._preflight([j for j in missing if j.loaded.recipe.source.label not in failed])
         self.cache.sweep()
         tasks = [
             Task(
                 job.id,
                 tuple(f"{need}-{job.target}" for need in job.needs),
                 job.loaded.recipe.memory_mib,
-                lambda job=job: self.make(job, plan),  # type: ignore[misc]
+                lambda job=job: self.make(job, plan, failed),  # type: ignore[misc]
             )
             for job in plan.jobs
         ]
@@ -90,10 +94,12 @@ class Builder:
                 action=f"apt-get install {' '.join(absent)} (or `invoke setup`)",
             )
 
-    def make(self, job: Job, plan: Plan) -> Built:
+    def make(self, job: Job, plan: Plan, unfetched: Mapping[str, BuildsysError]) -> Built:
         """The job's artifact: from the store, or built now. Raises any `BuildsysError`."""
         if stored := self.store.get(job.key):
             return Built(stored, cached=True)
+        if error := unfetched.get(job.loaded.recipe.source.label):
+            raise error
         try:
             with (
                 disk_errors(self.cache.root, f"building {job.id}"),

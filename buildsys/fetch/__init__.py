@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildsys.cache import Cache, disk_errors
-from buildsys.errors import BuildsysError, FetchError, SomeFailedError
+from buildsys.errors import BuildsysError, FetchError
 from buildsys.fetch import debian, go_module
 from buildsys.load import LoadedRecipe
 from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source
@@ -81,14 +81,14 @@ def fetch_all(
     fetcher: Fetcher,
     progress: Progress,
     span: Callable[[str, str, float], None],
-) -> None:
+) -> dict[str, BuildsysError]:
     """Fetch every source that is not complete yet, in parallel; each only once.
 
-    `span` is told (kind, name, start) of each finished download. Raises the failure, or
-    `SomeFailedError` where several failed; what was fetched stays.
+    `span` is told (kind, name, start) of each finished download. Returns what failed, by the
+    source's label, after it was shown; what was fetched stays.
     """
     wanted = {s.label: s for s in sources if fetcher.lacks(s)}
-    failures: list[tuple[str, BuildsysError]] = []
+    failures: dict[str, BuildsysError] = {}
 
     def one(source: Source) -> None:
         start = time.monotonic()
@@ -104,16 +104,13 @@ def fetch_all(
                 if fetcher.lacks(source):
                     fetcher.fetch(source, log)
         except BuildsysError as error:
-            failures.append((source.label, error))
+            failures[source.label] = error
             progress.failed(source.label, error)
         span("fetch", source.label, start)
 
     with workers(PARALLEL) as pool:
         list(pool.map(one, wanted.values()))
-    if len(failures) == 1:
-        raise failures[0][1]
-    if failures:
-        raise SomeFailedError(failures)
+    return failures
 
 
 def log_name(source: Source) -> str:

@@ -14,11 +14,11 @@ from rich.console import Console
 from buildsys.archive import module_zip_sum
 from buildsys.cache import Cache
 from buildsys.errors import (
+    BuildsysError,
     CorruptError,
     FetchError,
     HashMismatchError,
     PatchError,
-    SomeFailedError,
     UnsafeArchiveError,
 )
 from buildsys.fetch import ATTEMPTS, Fetcher, copy_inputs, debian, fetch_all, go_module, log_name
@@ -240,36 +240,33 @@ def local(name: str) -> LocalSource:
     return LocalSource(kind="local", path=name)
 
 
-def fetched(cache: Cache, *names: str) -> list[str]:
-    """Fetch local stand-ins; the labels that were tried."""
+def fetched(cache: Cache, *names: str) -> tuple[list[str], dict[str, BuildsysError]]:
+    """Fetch local stand-ins; the labels that were tried, and what failed."""
     spans: list[str] = []
     progress = Progress(Console(file=io.StringIO()))
-    fetch_all(
+    failures = fetch_all(
         [local(name) for name in names],
         Counting(cache, TOOLS),
         progress,
         lambda _kind, name, _start: spans.append(name),
     )
-    return sorted(spans)
+    return sorted(spans), failures
 
 
 def test_each_missing_source_is_fetched_once(cache: Cache) -> None:
-    assert fetched(cache, "a", "b", "a", "here") == ["local:a", "local:b"]
+    assert fetched(cache, "a", "b", "a", "here") == (["local:a", "local:b"], {})
     assert {path.name for path in cache.logs.iterdir()} == {
         f"fetch-{log_name(local(name))}.log" for name in "ab"
     }
 
 
-def test_one_failure_is_raised_as_it_is(cache: Cache) -> None:
-    with pytest.raises(FetchError, match="no local:bad"):
-        fetched(cache, "a", "bad")
-
-
-def test_several_failures_are_raised_together(cache: Cache) -> None:
-    with pytest.raises(SomeFailedError) as caught:
-        fetched(cache, "bad1", "good", "bad2")
-    assert {name for name, _ in caught.value.failures} == {"local:bad1", "local:bad2"}
-    assert caught.value.exit_code == FetchError.exit_code
+def test_failures_are_returned_and_the_others_fetched(cache: Cache) -> None:
+    tried, failures = fetched(cache, "bad1", "good", "bad2")
+    assert tried == ["local:bad1", "local:bad2", "local:good"]
+    assert {name: str(error) for name, error in failures.items()} == {
+        "local:bad1": "no local:bad1",
+        "local:bad2": "no local:bad2",
+    }
 
 
 @pytest.mark.parametrize(("failures", "ends_well"), [(0, True), (ATTEMPTS - 1, True), (9, False)])

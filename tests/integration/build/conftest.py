@@ -25,7 +25,9 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     so that no test can spoil the kept ones.
     """
     versions = find_toolchain().versions
-    kept = default_root(os.environ) / "tests" / f"go{versions['go']}-zig{versions['zig']}-armv6-armv6b"
+    kept = (
+        default_root(os.environ) / "tests" / f"go{versions['go']}-zig{versions['zig']}-armv6-armv6b"
+    )
     if not kept.is_dir():
         made = tmp_path_factory.mktemp("warm")
         checkout = new_checkout(made / "checkout", made / "cache")

@@ -214,3 +214,12 @@ def test_module_that_is_not_served(checkout: Checkout, proxy: Proxy, module: Mod
     done = checkout.cli("fetch", "--arch", "armv6", "--go-proxy", proxy.url)
     assert done.code == FetchError.exit_code
     assert f"cannot fetch {LABEL}" in done.text
+
+
+def test_source_that_is_not_served_stops_no_other_job(
+    checkout: Checkout, module: Module, impatient: None
+) -> None:
+    checkout.c("other", {"main.c": "int main(void) { return 0; }\n"})
+    result = checkout.build(go_proxy="file:///nowhere")
+    assert checkout.states(result) == {"gotool": "failed", "other": "built"}
+    assert isinstance(result.outcomes["gotool-armv6"].error, FetchError)
