@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildsys.errors import BuildsysError, DiskFullError
+from buildsys.errors import DiskFullError, NotWritableError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -71,7 +71,7 @@ class Cache:
         return self.root / "aside"
 
     def create(self) -> None:
-        """Create all folders. Raises `BuildsysError` where that is impossible."""
+        """Create all folders. Raises `NotWritableError` where that is impossible."""
         folders = (self.downloads, self.gomod, self.gobuild, self.zig, self.store, self.frames)
         for folder in (*folders, self.work, self.logs, self.root / "locks"):
             try:
@@ -81,7 +81,7 @@ class Cache:
             except OSError as error:
                 if error.errno in _FULL:
                     raise DiskFullError(folder, "creating the cache") from error
-                raise BuildsysError(
+                raise NotWritableError(
                     f"cannot create the cache folder {folder}: {error.strerror}",
                     action=f"make it writable or move the cache with --cache or {ENVIRONMENT}",
                 ) from error
@@ -145,7 +145,7 @@ def default_root(environment: Mapping[str, str]) -> Path:
 def disk_errors(where: Path, doing: str) -> Iterator[None]:
     """Turn "no space left" into `DiskFullError` that says where and while doing what.
 
-    Likewise what is read-only or forbidden, into a plain `BuildsysError`.
+    Likewise what is read-only or forbidden, into `NotWritableError`.
     """
     try:
         yield
@@ -153,7 +153,7 @@ def disk_errors(where: Path, doing: str) -> Iterator[None]:
         if error.errno in _FULL:
             raise DiskFullError(where, doing) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise BuildsysError(
+            raise NotWritableError(
                 f"{error.filename or where}: {error.strerror} while {doing}",
                 action="make it writable and run the same again",
             ) from error

@@ -152,6 +152,18 @@ class BudgetError(BuildsysError):
     exit_code = 24
 
 
+class NotWritableError(BuildsysError):
+    """A folder that must be written cannot be created or written."""
+
+    exit_code = 25
+
+
+class NotBuiltError(BuildsysError):
+    """The executable that a verb works on is not there."""
+
+    exit_code = 26
+
+
 class SomeFailedError(BuildsysError):
     """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
 

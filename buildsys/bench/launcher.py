@@ -25,7 +25,7 @@ from buildsys.app import App, Settings
 from buildsys.bench.compare import Sample, sample
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.layout import Entry, Manifest, assemble
-from buildsys.errors import BuildsysError
+from buildsys.errors import BuildsysError, NotBuiltError
 from buildsys.fetch import go_module
 from buildsys.model import GoModuleSource
 from buildsys.report import print_table
@@ -62,7 +62,7 @@ def run() -> None:
 def _prepare(app: App, folder: Path) -> Pair:
     executable = app.artifacts / f"k3s-{TARGET}"
     if not executable.is_file():
-        raise BuildsysError(f"no {executable}", action=f"run `invoke build --arch {TARGET}`")
+        raise NotBuiltError(f"no {executable}", action=f"run `invoke build --arch {TARGET}`")
     tree = folder / "tree"
     manifest = unpack(executable, tree)
     (tree / "bin/k3s").rename(tree / "bin/k3s-payload")

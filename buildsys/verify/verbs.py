@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from buildsys import show
 from buildsys.app import App
 from buildsys.emulator import find_emulator
-from buildsys.errors import AuditError, BuildsysError, SmokeError
+from buildsys.errors import AuditError, NotBuiltError, SmokeError
 from buildsys.model import Target
 from buildsys.verify.audit import Auditor
 from buildsys.verify.smoke import Smoker
@@ -37,7 +37,7 @@ def _one(app: App, target: Target, kind: str) -> Verdict:
     executable = app.artifacts / f"k3s-{target.name}"
     record = executable.with_name(f"{executable.name}.json")
     if not (executable.is_file() and record.is_file()):
-        raise BuildsysError(
+        raise NotBuiltError(
             f"there is no {executable}", action=f"run `invoke build --arch {target.name}`"
         )
     if kind == "smoke":
