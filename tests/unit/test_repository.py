@@ -117,3 +117,11 @@ def test_every_patch_says_why_and_where_it_is_declared() -> None:
     for name, loaded in load_project(CHECKOUT).recipes.items():
         there = {path.name for path in loaded.folder.glob("patches/*")}
         assert there == {patch.file for patch in loaded.recipe.patch}, name
+
+
+def test_no_folder_of_tests_is_passed_over() -> None:
+    """pytest and ruff skip folders of some names without a word."""
+    passed_over = {"build", "dist", "venv", "node_modules", "site-packages", "buck-out"}
+    assert not passed_over & {
+        path.name for path in (CHECKOUT / "tests").rglob("*") if path.is_dir()
+    }
