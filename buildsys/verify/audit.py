@@ -40,6 +40,8 @@ class Auditor:
     cache: Cache
     toolchain: Toolchain
     emulator: Emulator
+    beside: Mapping[str, Path]
+    """Components that are not unpacked from the executable: name → folder of their files."""
 
     def audit(self, executable: Path, record: Mapping[str, Any]) -> Verdict:
         """Take `executable` apart in a scratch folder and try every rule on it.
@@ -67,6 +69,9 @@ class Auditor:
                 if recipe.output.into == "executable":
                     with verdict.step(f"run {recipe.name}"):
                         self._test(recipe, folder / "data", log)
+            for name, files in self.beside.items():
+                with verdict.step(f"run {name}, of the build"):
+                    self._test(self.project.recipes[name].recipe, files, log)
         return verdict
 
     def _bounds(self, verdict: Verdict, executable: Path, data: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from buildsys import show
 from buildsys.app import App
 from buildsys.emulator import find_emulator
 from buildsys.errors import AuditError, NotBuiltError, SmokeError
 from buildsys.model import Target
+from buildsys.store import Store
 from buildsys.verify.audit import Auditor
 from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
@@ -43,5 +45,15 @@ def _one(app: App, target: Target, kind: str) -> Verdict:
     if kind == "smoke":
         return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
     emulator = find_emulator(target)
-    auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator)
+    beside = dict(_beside(app, target))
+    auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
     return auditor.audit(executable, json.loads(record.read_text("utf-8")))
+
+
+def _beside(app: App, target: Target) -> Iterator[tuple[str, Path]]:
+    """Libraries and the bare launcher, where they have tests: they lie in the store."""
+    store = Store(app.cache)
+    for job in app.plan([target.name]).jobs:
+        recipe = job.loaded.recipe
+        if recipe.test and recipe.output.into != "executable" and (found := store.get(job.key)):
+            yield job.recipe, found.folder / "files"
