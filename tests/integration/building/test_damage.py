@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.errors import CorruptError, UnsafeArchiveError
+from buildsys.errors import CorruptError, NotWritableError, UnsafeArchiveError
 from buildsys.fetch.debian import file_path
 from buildsys.sandbox import namespaces
 
@@ -158,7 +158,7 @@ def test_read_only_cache(checkout: Checkout, nonce: str) -> None:
     assert checkout.cli("plan", "--arch", "armv6").code == 0
     before = [*namespaces(force_user=True), "sh", "-c", READ_ONLY, "sh", str(checkout.cache)]
     done = checkout.cli("build", "--arch", "armv6", before=before)
-    assert done.code == 1, done.text
+    assert done.code == NotWritableError.exit_code, done.text
     assert "Traceback" not in done.text
     assert str(checkout.cache) in done.text and "--cache" in done.text
 
@@ -168,7 +168,7 @@ def test_cache_that_is_a_file(checkout: Checkout) -> None:
     shutil.rmtree(checkout.cache)
     checkout.cache.write_text("")
     done = checkout.cli("build", "--arch", "armv6")
-    assert done.code == 1 and "Traceback" not in done.text, done.text
+    assert done.code == NotWritableError.exit_code and "Traceback" not in done.text, done.text
     assert "cannot create the cache folder" in done.text
 
 
@@ -178,7 +178,7 @@ def test_read_only_artifacts(checkout: Checkout, nonce: str) -> None:
     artifacts.mkdir()
     before = [*namespaces(force_user=True), "sh", "-c", READ_ONLY, "sh", str(artifacts)]
     done = checkout.cli("build", "--arch", "armv6", before=before)
-    assert done.code == 1 and "Traceback" not in done.text, done.text
+    assert done.code == NotWritableError.exit_code and "Traceback" not in done.text, done.text
     assert str(artifacts) in done.text
     assert checkout.cli("build", "--arch", "armv6").code == 0
 
