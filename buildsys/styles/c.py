@@ -8,7 +8,7 @@ from buildsys.styles.context import Context
 
 
 def build(context: Context) -> None:
-    """Compile and link all sources in one call, against the named libraries of `needs`."""
+    """Compile each source, so that the audit sees its object; link with libraries of `needs`."""
     options = context.recipe.options
     assert isinstance(options, COptions)
     source = context.sandbox.host("src")
