@@ -27,6 +27,7 @@ from buildsys.plan import Plan, make_plan
 from buildsys.report import Progress, Timeline
 from buildsys.sandbox import can_isolate
 from buildsys.scheduler import Outcome, available_memory_mib
+from buildsys.store import Store
 from buildsys.toolchain import Toolchain, find_toolchain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,8 +130,8 @@ class App:
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
-        if self.build_is_current(plan):
-            return self._from_store(plan)
+        if current := self.current(plan):
+            return current
         unfetched = {} if self.settings.offline else self.fetch(plan)
         isolated = can_isolate()
         if not isolated:
@@ -145,20 +146,15 @@ class App:
         bundles = tuple(self._bundle(plan, outcomes, unbundled))
         return BuildResult(plan, outcomes, bundles, unbundled)
 
-    def build_is_current(self, plan: Plan) -> bool:
-        """Whether a former run left everything of the plan, unchanged."""
-        return (
-            bool(plan.bundles)
-            and all(self.bundler().current(b) for b in plan.bundles)
-            and not (self.builder(isolated=True).missing(plan))
-        )
-
-    def _from_store(self, plan: Plan) -> BuildResult:
-        store = self.builder(isolated=True).store
-        found = ((job.id, store.get(job.key)) for job in plan.jobs)
-        outcomes = {name: Outcome(Built(a, cached=True)) for name, a in found if a}
-        bundles = tuple(b for plan_ in plan.bundles if (b := self.bundler().current(plan_)))
-        return BuildResult(plan, outcomes, bundles)
+    def current(self, plan: Plan) -> BuildResult | None:
+        """The result of a former run, if it left everything of the plan, unchanged."""
+        store = Store(self.cache)
+        found = {job.id: store.get(job.key) for job in plan.jobs}
+        bundles = tuple(b for one in plan.bundles if (b := self.bundler().current(one)))
+        if not plan.bundles or len(bundles) < len(plan.bundles):
+            return None
+        outcomes = {name: Outcome(Built(a, cached=True)) for name, a in found.items() if a}
+        return BuildResult(plan, outcomes, bundles) if len(outcomes) == len(found) else None
 
     def _bundle(
         self, plan: Plan, outcomes: dict[str, Outcome[Built]], failed: dict[str, BuildsysError]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -158,6 +159,12 @@ def disk_errors(where: Path, doing: str) -> Iterator[None]:
                 action="make it writable and run the same again",
             ) from error
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """Sha256 of a file's content, in hex. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

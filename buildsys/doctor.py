@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from buildsys.cache import Cache
 from buildsys.emulator import find_emulator
@@ -156,8 +155,3 @@ def _sudo(command: list[str]) -> list[str]:
     raise MissingToolError(
         "packages are missing and this user may not install them", action=" ".join(command)
     )
-
-
-def cache_size(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_dir())

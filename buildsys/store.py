@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from buildsys.cache import Cache, disk_errors
+from buildsys.cache import Cache, disk_errors, file_sha256
 from buildsys.errors import CorruptError
 
 RECORD = "artifact.json"
@@ -107,7 +107,7 @@ class Store:
             entry = Path(tempfile.mkdtemp(dir=files.parent, prefix=".entry-"))
             try:
                 files.rename(entry / "files")
-                listed = tuple(_scan(entry / "files"))
+                listed = tuple(scan(entry / "files"))
                 whole = {**record, "files": [asdict(file) for file in listed]}
                 _write_synced(entry / RECORD, json.dumps(whole, indent=1).encode())
                 entry.chmod(0o755)
@@ -134,7 +134,8 @@ class Store:
                 yield folder.name
 
 
-def _scan(root: Path) -> Iterator[StoredFile]:
+def scan(root: Path) -> Iterator[StoredFile]:
+    """Every file and link below `root`; files get mode 0644 or 0755 and reach the disk."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
@@ -158,8 +159,7 @@ def _difference(path: Path, file: StoredFile) -> str:
         return "" if same else "is another link"
     if info.st_size != file.size:
         return f"has {info.st_size} bytes, not {file.size}"
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = file_sha256(path)
     return "" if found == file.sha256 else f"has sha256 {found}, not {file.sha256}"
 
 

@@ -24,12 +24,14 @@ import zstandard
 from buildsys.app import App, Settings
 from buildsys.bench.compare import Sample, sample
 from buildsys.bundle.frame import Compressor
-from buildsys.bundle.layout import Entry, Manifest, assemble
+from buildsys.bundle.layout import Manifest, assemble
+from buildsys.bundle.make import entry_of, listings
 from buildsys.errors import BuildsysError, NotBuiltError
 from buildsys.fetch import go_module
 from buildsys.model import GoModuleSource
 from buildsys.report import print_table
 from buildsys.run import run as run_command
+from buildsys.store import scan
 from buildsys.verify.audit import unpack
 
 TARGET = "amd64"
@@ -68,15 +70,11 @@ def _prepare(app: App, folder: Path) -> Pair:
     (tree / "bin/k3s").rename(tree / "bin/k3s-payload")
     bare = _inner(app, folder)
     shutil.copy(bare, tree / "bin/k3s")
-    _sums(tree / "bin")
+    # Upstream's launcher verifies the list of hashes, and wants an etc.
+    sums = listings(file for file in scan(tree) if not Path(file.path).name.startswith("."))
+    (tree / "bin/.sha256sums").write_bytes(sums["bin/.sha256sums"])
+    (tree / "etc").mkdir(exist_ok=True)
     return Pair(_ours(app, folder, tree, manifest), _theirs(app, folder, tree), bare)
-
-
-def _sums(folder: Path) -> None:
-    """Correct the list of hashes, which upstream's launcher verifies."""
-    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink())
-    entries = (_entry(p, p.relative_to(folder).as_posix()) for p in files if p.name[0] != ".")
-    (folder / ".sha256sums").write_text("".join(f"{e.sha256}  {e.path}\n" for e in entries))
 
 
 def _inner(app: App, folder: Path) -> Path:
@@ -94,19 +92,14 @@ def _ours(app: App, folder: Path, tree: Path, manifest: Manifest) -> Path:
     compressor = Compressor(
         app.cache, app.timeline, app.project.targets[TARGET].executable.window_mib
     )
-    paths = sorted(p for p in tree.rglob("*") if p.is_file() and not p.is_symlink())
-    entries = [_entry(path, path.relative_to(tree).as_posix()) for path in paths]
-    frames = [compressor.frame(p, e.sha256) for p, e in zip(paths, entries, strict=True)]
+    files = [file for file in scan(tree) if not file.link]
+    entries = tuple(entry_of(file) for file in files)
+    frames = [compressor.frame(tree / file.path, file.sha256) for file in files]
     ours = folder / "k3s-ours"
     with ours.open("wb") as out:
-        assemble(out, _launcher(app), replace(manifest, files=tuple(entries)), frames)
+        assemble(out, _launcher(app), replace(manifest, files=entries), frames)
     ours.chmod(0o755)
     return ours
-
-
-def _entry(path: Path, name: str) -> Entry:
-    data = path.read_bytes()
-    return Entry(name, path.stat().st_mode & 0o777, len(data), hashlib.sha256(data).hexdigest())
 
 
 def _launcher(app: App) -> Path:
@@ -145,11 +138,6 @@ def _tar(tree: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in sorted(tree.rglob("*")):
             tar.add(path, path.relative_to(tree).as_posix(), recursive=False)
-        for name in ("etc",):
-            if not (tree / name).exists():
-                member = tarfile.TarInfo(name)
-                member.type, member.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(member)
     return buffer.getvalue()
 
 

@@ -58,7 +58,7 @@ def run() -> None:
 
 def _once() -> Rebuild:
     app = App(Settings())
-    if not app.build_is_current(app.plan([TARGET])):
+    if not app.current(app.plan([TARGET])):
         raise BuildsysError("nothing to change yet", action=f"run `invoke build --arch {TARGET}`")
     with tempfile.TemporaryDirectory(dir=app.cache.work.parent, prefix="bench-") as name:
         root = Path(name)

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.layout import Entry, Manifest, assemble
-from buildsys.cache import Cache, disk_errors, write_atomic
+from buildsys.cache import Cache, disk_errors, file_sha256, write_atomic
 from buildsys.errors import BudgetError
 from buildsys.load import Project
 from buildsys.model import GoModuleSource, Target
@@ -53,7 +53,7 @@ class Bundler:
         path, record_path = self._paths(plan.target)
         try:
             record = json.loads(record_path.read_text("utf-8"))
-            if record["key"] != plan.key or record["sha256"] != _sha256(path):
+            if record["key"] != plan.key or record["sha256"] != file_sha256(path):
                 return None
             _check_budgets(record, self.project, self.project.targets[plan.target])
         except (OSError, ValueError, KeyError, TypeError):
@@ -75,7 +75,7 @@ class Bundler:
         members = [artifacts[name] for name in plan.members]
         files = [file for artifact in members for file in artifact.files]
         frames = [
-            (_entry(file), compressor.frame(artifact.path(file.path), file.sha256))
+            (entry_of(file), compressor.frame(artifact.path(file.path), file.sha256))
             for artifact in members
             for file in artifact.files
             if not file.link
@@ -185,7 +185,7 @@ class Bundler:
             "version": manifest.version,
             "go": manifest.go,
             "key": plan.key,
-            "sha256": _sha256(path),
+            "sha256": file_sha256(path),
             "size": path.stat().st_size,
             "data": manifest.data,
             "components": components,
@@ -205,7 +205,8 @@ def listings(files: Iterable[StoredFile]) -> dict[str, bytes]:
     return {"bin/.sha256sums": sums.encode(), "bin/.links": links.encode()}
 
 
-def _entry(file: StoredFile) -> Entry:
+def entry_of(file: StoredFile) -> Entry:
+    """The manifest's line for a stored file, without its frame's place."""
     return Entry(file.path, file.mode, file.size, file.sha256)
 
 
@@ -228,8 +229,3 @@ def _check_budgets(record: Mapping[str, Any], project: Project, target: Target) 
             cause="a component grew",
             action="shrink it, or raise budget_mib in its recipe or target with the reason",
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

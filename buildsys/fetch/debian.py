@@ -5,14 +5,13 @@ The mirror is the one that the host's apt has, or the option's.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 from uuid import uuid4
 
 from buildsys.archive import unpack_tar
-from buildsys.cache import Cache, disk_errors
+from buildsys.cache import Cache, disk_errors, file_sha256
 from buildsys.errors import (
     BuildsysError,
     CommandError,
@@ -87,7 +86,7 @@ def _take(source: DebianSource, path: Path, sha256: str, cache: Cache) -> None:
             cause="the recipe names a file that is not in the .dsc",
             action=f"correct source.files of {source.package}",
         )
-    found = _sha256(path)
+    found = file_sha256(path)
     if found != sha256:
         cache.aside.mkdir(exist_ok=True)
         kept = cache.aside / f"{path.name}.{found[:12]}"
@@ -104,7 +103,7 @@ def unpack(source: DebianSource, cache: Cache, folder: Path, log: Path) -> None:
     """The upstream source with Debian's patches, which carry its security fixes, in `folder`."""
     for name, sha in source.files.items():
         path = file_path(name, sha, cache)
-        if _sha256(path) != sha:
+        if file_sha256(path) != sha:
             cache.aside.mkdir(exist_ok=True)
             kept = cache.aside / name
             shutil.move(path, kept)
@@ -178,8 +177,3 @@ def host_mirror(log: Path) -> str:
         cause="this is no Debian, or its sources are empty",
         action="name one with --debian-mirror or K3S_BUILDSYS_DEBIAN_MIRROR",
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

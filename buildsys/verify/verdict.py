@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from buildsys.cache import write_atomic
+from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import BuildsysError
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -68,13 +67,11 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
-        with self.subject.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
         return {
             "kind": self.kind,
             "target": self.target,
             "file": self.subject.name,
-            "sha256": sha,
+            "sha256": file_sha256(self.subject),
             "passed": self.passed,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(sum(step.seconds for step in self.steps), 3),

@@ -144,7 +144,7 @@ def test_two_adders_of_one_key(cache: Cache, store: Store) -> None:
     assert list(cache.work.iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_scan", "_write_synced", "_sync_folder"])
+@pytest.mark.parametrize("step", ["scan", "_write_synced", "_sync_folder"])
 def test_full_disk_leaves_nothing_half(
     cache: Cache, add: Add, store: Store, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
