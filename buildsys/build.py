@@ -13,9 +13,9 @@ from pathlib import Path
 from buildsys.cache import Cache, disk_errors
 from buildsys.check import check_outputs
 from buildsys.errors import BuildsysError, MissingSourceError, MissingToolError
-from buildsys.fetch import Fetcher, copy_inputs
+from buildsys.fetch import Fetcher, copy_inputs, wanted
 from buildsys.load import Project
-from buildsys.model import GoOptions
+from buildsys.model import GoOptions, Recipe, Target
 from buildsys.patch import apply_patch
 from buildsys.plan import Job, Plan, c_flags
 from buildsys.report import Progress, Timeline
@@ -67,21 +67,21 @@ class Builder:
         """
         failed = unfetched or {}
         missing = self.missing(plan)
-        self._preflight([j for j in missing if j.loaded.recipe.source.label not in failed])
+        self._preflight([job for job in missing if not _unfetched(job, failed)])
         self.cache.sweep()
         tasks = [
             Task(
                 job.id,
-                tuple(f"{need}-{job.target}" for need in job.needs),
+                tuple(need.id for need in job.needs),
                 job.loaded.recipe.memory_mib,
-                lambda job=job: self.make(job, plan, failed),  # type: ignore[misc]
+                lambda job=job: self.make(job, failed),  # type: ignore[misc]
             )
             for job in plan.jobs
         ]
         return run_graph(tasks, slots=self.jobs, memory_mib=self.memory_mib)
 
     def _preflight(self, missing: list[Job]) -> None:
-        sources = [job.loaded.recipe.source for job in missing]
+        sources = [source for job in missing for source in wanted(job.loaded)]
         lacking = {text for source in sources if (text := self.fetcher.lacks(source))}
         if lacking:
             raise MissingSourceError(sorted(lacking))
@@ -94,11 +94,11 @@ class Builder:
                 action=f"apt-get install {' '.join(absent)} (or `invoke setup`)",
             )
 
-    def make(self, job: Job, plan: Plan, unfetched: Mapping[str, BuildsysError]) -> Built:
+    def make(self, job: Job, unfetched: Mapping[str, BuildsysError]) -> Built:
         """The job's artifact: from the store, or built now. Raises any `BuildsysError`."""
         if stored := self.store.get(job.key):
             return Built(stored, cached=True)
-        if error := unfetched.get(job.loaded.recipe.source.label):
+        for error in _unfetched(job, unfetched):
             raise error
         try:
             with (
@@ -109,40 +109,39 @@ class Builder:
                 if stored := self.store.get(job.key):
                     return Built(stored, cached=True)
                 with self.progress.step("build", job.id):
-                    return Built(self._build(job, plan), cached=False)
+                    return Built(self._build(job), cached=False)
         except BuildsysError as error:
             self.progress.failed(job.id, error)
             raise
 
-    def _build(self, job: Job, plan: Plan) -> Artifact:
+    def _build(self, job: Job) -> Artifact:
         start = time.monotonic()
-        with self.prepared(job, plan) as context:
+        with self.prepared(job) as context:
             begin = time.monotonic()
             STYLES[job.loaded.recipe.style](context)
             self.timeline.add("compile", job.id, begin)
             return self._store(job, context, start)
 
     @contextmanager
-    def prepared(self, job: Job, plan: Plan) -> Iterator[Context]:
+    def prepared(self, job: Job) -> Iterator[Context]:
         """The job's sandbox with its source unpacked and patched, for as long as the block runs."""
         log = self.cache.logs / f"{job.id}.log"
         log.write_bytes(b"")
         with self.cache.scratch(job.key[:32]) as work:
-            context = self._context(job, work, self._needed(job, plan), log)
+            context = self._context(job, work, self._needed(job), log)
             context.sandbox.prepare()
             _install_wrappers(context)
             self._unpack(job, context)
             yield context
 
-    def _needed(self, job: Job, plan: Plan) -> dict[str, Artifact]:
+    def _needed(self, job: Job) -> dict[str, Artifact]:
         """Artifacts of the job's needs, verified."""
-        keys = {other.recipe: other.key for other in plan.jobs if other.target == job.target}
         needed = {}
-        for name in job.needs:
-            artifact = self.store.get(keys[name])
-            assert artifact is not None, f"{name} was built before {job.id}"
+        for need in job.needs:
+            artifact = self.store.get(need.key)
+            assert artifact is not None, f"{need.id} was built before {job.id}"
             self.store.verify(artifact)
-            needed[name] = artifact
+            needed[need.recipe] = artifact
         return needed
 
     def _context(self, job: Job, work: Path, needed: Mapping[str, Artifact], log: Path) -> Context:
@@ -153,11 +152,11 @@ class Builder:
             "gomod": self.cache.gomod,
             "gocache": self.cache.gobuild,
             "zigcache": self.cache.zig,
+            **self.toolchain.style_folders.get(job.loaded.recipe.style, {}),
             **{f"deps/{name}": artifact.folder / "files" for name, artifact in needed.items()},
         }
         sandbox = Sandbox(work, shared, self.isolated)
-        recipe, target = job.loaded.recipe, self.project.targets[job.target]
-        flags = c_flags(recipe, target)
+        recipe, target = job.loaded.recipe, self.project.targets.get(job.target)
         folders = [sandbox.path(f"deps/{name}/lib/pkgconfig") for name in needed]
         env = {
             "PATH": f"{sandbox.path('bin')}:{sandbox.path('go/bin')}:/usr/bin:/bin",
@@ -167,13 +166,14 @@ class Builder:
             "TZ": "UTC",
             "SOURCE_DATE_EPOCH": str(int(recipe.date.timestamp())),
             "ROOM": str(sandbox.path("")),
-            "ZIG_TRIPLE": flags["triple"],
-            "ZIG_MCPU": flags["mcpu"],
+            **(_c_environment(recipe, target) if target else {}),
             "ZIG_GLOBAL_CACHE_DIR": str(sandbox.path("zigcache")),
             "ZIG_LOCAL_CACHE_DIR": str(sandbox.path("zigcache")),
             "OBJECTS_DIR": str(sandbox.path("objects")),
             "PKG_CONFIG_LIBDIR": ":".join(str(folder) for folder in folders),
             "CC": "cc",
+            # A configure script would else find the host's, and link its probes with it.
+            "CXX": "false",
             "AR": "ar",
             "RANLIB": "ranlib",
             "STRIP": "strip",
@@ -212,6 +212,18 @@ class Builder:
         )
         self.timeline.add("store", job.id, begin)
         return artifact
+
+
+def _c_environment(recipe: Recipe, target: Target) -> dict[str, str]:
+    """What the wrapper cc is told. Artifacts that are the same for all targets get no compiler."""
+    flags = c_flags(recipe, target)
+    return {"ZIG_TRIPLE": flags["triple"], "ZIG_MCPU": flags["mcpu"]}
+
+
+def _unfetched(job: Job, failed: Mapping[str, BuildsysError]) -> list[BuildsysError]:
+    """Why parts of the job's source could not be fetched."""
+    labels = [source.label for source in wanted(job.loaded)]
+    return [failed[label] for label in labels if label in failed]
 
 
 def _set_times(folder: Path, seconds: int, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ def check_outputs(context: Context, picked: Path) -> dict[str, Any]:
     """
     picked.mkdir()
     _pick(context, picked)
+    if context.machine is None:
+        return _without_code(context, picked)
     bounds = context.target.elf.bounds()
     elves, found = elf_problems(picked, bounds)
     # Linked files keep the attributes of their first object only, so the inputs are judged too.
@@ -44,6 +46,19 @@ def check_outputs(context: Context, picked: Path) -> dict[str, Any]:
     }
 
 
+def _without_code(context: Context, picked: Path) -> dict[str, Any]:
+    """The check of an artifact for all targets: machine code in it is for one of them at most."""
+    found = [name for name, _ in elves_in(picked)]
+    if found:
+        raise CheckError(
+            f"{context.recipe.name} is shared by all targets, but holds machine code:\n"
+            + "\n".join(f"  {name}" for name in found),
+            cause="the recipe says shared = true",
+            action="remove that line, or leave the files out",
+        )
+    return {"elves": 0}
+
+
 def elf_problems(path: Path, bounds: Bounds) -> tuple[int, list[str]]:
     """Number of ELFs in a file or tree, archives included, and what breaks the bounds in words."""
     count, found = 0, []
@@ -65,22 +80,39 @@ def _object_name(name: str) -> str:
 def _pick(context: Context, picked: Path) -> None:
     output, out = context.recipe.output, context.sandbox.host("out")
     for origin, place in output.files.items():
-        source, path = out / origin, picked / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, path, symlinks=True, dirs_exist_ok=True)
-        elif source.is_file():
-            os.link(source, path)
-        else:
+        if not _take(out / origin, picked / place, os.link):
             raise CheckError(
                 f"{context.recipe.name}: the build made no {origin}",
                 cause="the recipe's output and what the style installs differ",
                 action=f"correct output.files; there is: {', '.join(_listing(out)) or 'nothing'}",
             )
+    for origin, place in output.needed.items():
+        # No link: an edit of one artifact must not reach the other.
+        if not _take(_needed_file(context, origin), picked / place, shutil.copy2):
+            raise CheckError(
+                f"{context.recipe.name}: what it needs has no {origin}",
+                cause="output.from of this recipe and output of the other differ",
+                action="correct output.from",
+            )
     for place, text in output.links.items():
         path = picked / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(text)
+
+
+def _needed_file(context: Context, origin: str) -> Path:
+    need, _, inner = origin.partition("/")
+    return context.sandbox.host(f"deps/{need}") / inner
+
+
+def _take(source: Path, place: Path, copy: Callable[[Path, Path], object]) -> bool:
+    """Put a file or folder where the artifact has it; whether it is there at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
+    elif source.is_file():
+        copy(source, place)
+    return source.exists()
 
 
 def _listing(folder: Path) -> Iterator[str]:

@@ -55,6 +55,8 @@ class Sandbox:
 
     def host(self, name: str) -> Path:
         """The path of `name` as this process sees it."""
+        if name in self.shared:
+            return self.shared[name]
         first, _, rest = name.partition("/")
         return self.shared[first] / rest if first in self.shared else self.root / name
 

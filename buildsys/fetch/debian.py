@@ -112,10 +112,11 @@ def unpack(source: DebianSource, cache: Cache, folder: Path, log: Path) -> None:
                 cause="the file was cut or edited after it was fetched",
                 action="run the same again with a network, or `invoke fetch`",
             )
-    origs = [name for name in source.files if ".orig.tar" in name and not name.endswith(".asc")]
-    for name in origs:
+    # A native package, one that Debian wrote itself, has a single archive.
+    archives = [name for name in source.files if ".tar." in name and not name.endswith(".asc")]
+    for name in (name for name in archives if ".debian.tar" not in name):
         unpack_tar(file_path(name, source.files[name], cache), folder)
-    for name in (name for name in source.files if ".debian.tar" in name):
+    for name in (name for name in archives if ".debian.tar" in name):
         with cache.scratch(f"debian-{uuid4().hex}") as temporary:
             unpack_tar(file_path(name, source.files[name], cache), temporary)
             if source.debian_patches:

@@ -32,7 +32,7 @@ def zip_path(source: GoModuleSource, cache: Cache) -> Path:
 
 def receipt_path(source: GoModuleSource, cache: Cache) -> Path:
     """The list of the module's dependencies that were downloaded, with their sizes."""
-    name = f"{source.module}@{source.version}".replace("/", "_")
+    name = source.path.replace("/", "_") + ("" if source.dependencies else "-alone")
     return cache.downloads / "go" / f"{name}.json"
 
 
@@ -55,7 +55,7 @@ def lacks(source: GoModuleSource, cache: Cache) -> str | None:
 def fetch(
     source: GoModuleSource, cache: Cache, toolchain: Toolchain, proxy: str | None, log: Path
 ) -> None:
-    """Download the module and all that its go.mod needs.
+    """Download the module, and all that its go.mod needs unless the recipe wants it alone.
 
     Raises `FetchError`, `HashMismatchError` (the zip is moved aside, the module cache is clean).
     """
@@ -63,16 +63,19 @@ def fetch(
     go = str(toolchain.go / "bin" / "go")
     _drop_cut(source, cache)
     try:
-        got = _go_json([go, "mod", "download", "-json", source.label], env, source, log)[0]
+        got = _go_json([go, "mod", "download", "-json", source.path], env, source, log)[0]
     except FetchError:
         # Go keeps a zip that it refuses to unpack, and would not fetch it again.
         if zip_path(source, cache).is_file():
             _check_zip(source, cache)
         raise
     _check(source, cache, got)
-    with cache.scratch(f"fetch-{uuid4().hex}") as folder:
-        unpack(source, cache, folder)
-        modules = _go_json([go, "-C", str(folder), "mod", "download", "-json"], env, source, log)
+    modules: list[dict[str, str]] = []
+    if source.dependencies:
+        with cache.scratch(f"fetch-{uuid4().hex}") as folder:
+            unpack(source, cache, folder)
+            argv = [go, "-C", str(folder), "mod", "download", "-json"]
+            modules = _go_json(argv, env, source, log)
     zips = [zip_path(source, cache), *(Path(m["Zip"]) for m in modules if "Zip" in m)]
     receipt = {
         "sum": source.sum,
@@ -87,7 +90,7 @@ def fetch(
 def unpack(source: GoModuleSource, cache: Cache, folder: Path) -> None:
     """A writable copy of the module in `folder`, from the zip whose h1 is checked once more."""
     _check_zip(source, cache)
-    unpack_module_zip(zip_path(source, cache), f"{source.label}/", folder)
+    unpack_module_zip(zip_path(source, cache), f"{source.path}/", folder)
 
 
 def report_modified(source: GoModuleSource, cache: Cache, text: str) -> CorruptError:

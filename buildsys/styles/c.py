@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from buildsys.errors import ConfigError
 from buildsys.model import COptions
 from buildsys.styles.context import Context
@@ -21,10 +23,22 @@ def build(context: Context) -> None:
         raise ConfigError([f"recipes/{context.recipe.name}/recipe.toml: c.sources: match no file"])
     includes = [f"-I{context.path(f'deps/{lib}/include')}" for lib in options.libs]
     folders = [f"-L{context.path(f'deps/{lib}/lib')}" for lib in options.libs]
-    libs = [f"-l{lib}" for lib in options.libs]
+    libs = [f"-l{lib.removeprefix('lib')}" for lib in options.libs]
+    includes += _ask_packages(context, options, "--cflags")
+    libs += _ask_packages(context, options, "--static", "--libs")
     objects = []
     for file in files:
         objects.append(f"{file}.o")
         context.run(["cc", *options.flags, *includes, "-c", file, "-o", objects[-1]])
     out = context.path(f"out/{options.program}")
     context.run(["cc", *options.link, *objects, *folders, *libs, "-o", out])
+
+
+def _ask_packages(context: Context, options: COptions, *question: str) -> list[str]:
+    """What pkg-config says of all packages that the recipe names; raises where it lacks one."""
+    if not options.packages:
+        return []
+    answer = "tmp/packages"
+    shell = ["sh", "-c", 'out=$1; shift; pkg-config "$@" >"$out"', "sh", context.path(answer)]
+    context.run([*shell, *question, *options.packages])
+    return shlex.split(context.sandbox.host(answer).read_text("utf-8"))

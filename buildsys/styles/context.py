@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildsys.cache import Cache
+from buildsys.errors import ConfigError
 from buildsys.model import GoModuleSource, Recipe, Target
 from buildsys.run import run
 from buildsys.sandbox import Sandbox
@@ -15,16 +16,27 @@ from buildsys.toolchain import Toolchain
 
 @dataclass(frozen=True)
 class Context:
-    """One job, ready to be built: source in `src`, results expected in `out`."""
+    """One job, ready to be built: source in `src`, results expected in `out`.
+
+    `machine` is None for an artifact that is the same for all targets.
+    """
 
     recipe: Recipe
-    target: Target
+    machine: Target | None
     sandbox: Sandbox
     cache: Cache
     toolchain: Toolchain
     env: Mapping[str, str]
     jobs: int
     log: Path
+
+    @property
+    def target(self) -> Target:
+        """The target. Raises `ConfigError` for an artifact that has none."""
+        if self.machine is None:
+            where = f"recipes/{self.recipe.name}/recipe.toml"
+            raise ConfigError([f"{where}: shared: style {self.recipe.style!r} wants a target"])
+        return self.machine
 
     def run(
         self, argv: Sequence[str], *, cwd: str = "src", env: Mapping[str, str] | None = None

@@ -32,19 +32,26 @@ def build(context: Context) -> None:
 
 
 def stage(context: Context, options: GoOptions) -> None:
-    """Copy files within the source to where the build embeds them."""
+    """Copy files to where the build embeds them: within the source, then from what it needs."""
     source = context.sandbox.host("src")
+    where = f"recipes/{context.recipe.name}/recipe.toml"
     for origin, place in options.stage.items():
-        path = source / origin
-        if not path.exists():
-            raise ConfigError(
-                [f"recipes/{context.recipe.name}/recipe.toml: go.stage: no {origin} in the source"]
-            )
-        (source / place).parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            shutil.copytree(path, source / place, dirs_exist_ok=True)
-        else:
-            shutil.copy2(path, source / place)
+        if not _copy(source / origin, source / place):
+            raise ConfigError([f"{where}: go.stage: no {origin} in the source"])
+    for origin, place in options.needed.items():
+        need, _, inner = origin.partition("/")
+        if not _copy(context.sandbox.host(f"deps/{need}") / inner, source / place):
+            raise ConfigError([f"{where}: go.from: no {origin} in what it needs"])
+
+
+def _copy(path: Path, place: Path) -> bool:
+    """Copy a file or folder; whether there was one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, place, dirs_exist_ok=True)
+    elif path.is_file():
+        shutil.copy2(path, place)
+    return path.exists()
 
 
 def compile_package(context: Context, options: GoOptions, name: str, package: str) -> None:
