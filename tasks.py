@@ -12,12 +12,15 @@ from invoke.tasks import task
 from buildsys import show
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
+from buildsys.components import page as components_page
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
+from buildsys.model import FULL
 from buildsys.verify.verbs import verify
 
 HELP = {
     "arch": "target to work for; may be given several times (default: all)",
+    "profile": "choice of components: full, minimal, agent (recipes/profiles.toml)",
     "only": "component to restrict to, with what it needs; may be given several times",
     "jobs": "parallel jobs and compiler processes (default: the number of cores)",
     "cache": "cache folder (default: $K3S_BUILDSYS_CACHE, else ~/.cache/k3s-buildsys)",
@@ -32,12 +35,12 @@ def _help(*names: str) -> dict[str, str]:
     return {name: HELP[name] for name in names}
 
 
-@task(iterable=["arch", "only"], help=_help("arch", "only", "json"))
-def plan(_: Context, arch: Any, only: Any, json: bool = False) -> None:
+@task(iterable=["arch", "only"], help=_help("arch", "only", "profile", "json"))
+def plan(_: Context, arch: Any, only: Any, profile: str = FULL, json: bool = False) -> None:
     """Show what would be built, in what order, and what the store already holds."""
     with reported():
         app = App(Settings())
-        show.plan(app.plan(arch, only), app.builder(isolated=True).store, as_json=json)
+        show.plan(app.plan(arch, only, profile), app.builder(isolated=True).store, as_json=json)
 
 
 @task(
@@ -57,12 +60,15 @@ def fetch(
 
 @task(
     iterable=["arch", "only"],
-    help=_help("arch", "only", "jobs", "cache", "offline", "debian-mirror", "go-proxy", "json"),
+    help=_help(
+        "arch", "only", "profile", "jobs", "cache", "offline", "debian-mirror", "go-proxy", "json"
+    ),
 )
 def build(
     _: Context,
     arch: Any,
     only: Any,
+    profile: str = FULL,
     jobs: int = 0,
     cache: str = "",
     offline: bool = False,
@@ -70,37 +76,52 @@ def build(
     go_proxy: str = "",
     json: bool = False,
 ) -> None:
-    """Build k3s-ARCH: fetch, compile, bundle. Ends with a table of the components."""
+    """Build k3s-ARCH and its airgap images: fetch, compile, bundle. Ends with a table."""
     with reported():
         app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
-        planned = app.plan(arch, only)
+        planned = app.plan(arch, only, profile)
         with app.progress.running():
             result = app.build(planned)
         show.built(result, app.write_timings(planned), as_json=json)
         raise_failures(result)
 
 
-@task(iterable=["arch"], help=_help("arch", "cache", "json"))
-def audit(_: Context, arch: Any, cache: str = "", json: bool = False) -> None:
-    """Read and run every ELF in artifacts/k3s-ARCH: can the target's CPU run it all?"""
+@task(iterable=["arch"], help=_help("arch", "profile", "cache", "json"))
+def audit(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: bool = False) -> None:
+    """Read and run every ELF in k3s-ARCH and its images: can the target's CPU run it all?"""
     with reported():
         app = App(Settings(cache=cache))
-        verify(app, arch, "audit", as_json=json)
+        verify(app, arch, "audit", profile, as_json=json)
 
 
-@task(iterable=["arch"], help=_help("arch", "cache", "json"))
-def smoke(_: Context, arch: Any, cache: str = "", json: bool = False) -> None:
+@task(iterable=["arch"], help=_help("arch", "profile", "cache", "json"))
+def smoke(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: bool = False) -> None:
     """Start the server of artifacts/k3s-ARCH under the target's CPU; kill it; start it again."""
     with reported():
         app = App(Settings(cache=cache))
-        verify(app, arch, "smoke", as_json=json)
+        verify(app, arch, "smoke", profile, as_json=json)
 
 
-@task(name="list", iterable=["arch"], help=_help("arch", "json"))
-def list_(_: Context, arch: Any, json: bool = False) -> None:
-    """List the targets and the components with their versions, sources and styles."""
+@task(
+    name="list",
+    iterable=["arch"],
+    help={
+        **_help("arch", "json"),
+        "components": "only the components, with their sizes and last verdicts",
+        "markdown": "the components as docs/components.md has them",
+    },
+)
+def list_(
+    _: Context, arch: Any, components: bool = False, markdown: bool = False, json: bool = False
+) -> None:
+    """List the targets, the profiles and the components; what is missing comes with its reason."""
     with reported():
-        show.listing(App(Settings()).project, arch, as_json=json)
+        app = App(Settings())
+        if markdown:
+            print(components_page(app.project), end="")
+        else:
+            targets = app.targets(arch)
+            show.listing(app.project, targets, app.artifacts, only=components, as_json=json)
 
 
 @task(

@@ -20,9 +20,9 @@ from buildsys.bundle import Bundle, Bundler
 from buildsys.cache import Cache, default_root, disk_errors, write_atomic
 from buildsys.doctor import Finding, examine
 from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
-from buildsys.fetch import Fetcher, fetch_all
+from buildsys.fetch import Fetcher, fetch_all, wanted
 from buildsys.load import Project, load_project
-from buildsys.model import Target
+from buildsys.model import FULL, Target
 from buildsys.plan import Plan, make_plan
 from buildsys.report import Progress, Timeline
 from buildsys.sandbox import can_isolate
@@ -53,7 +53,7 @@ class BuildResult:
     outcomes: dict[str, Outcome[Built]]
     bundles: tuple[Bundle, ...]
     unbundled: Mapping[str, BuildsysError] = field(default_factory=dict)
-    """Why an executable was not made although all its components were."""
+    """Why a bundle was not made although all its components were."""
 
 
 class App:
@@ -93,10 +93,17 @@ class App:
         """The output folder."""
         return self.root / "artifacts"
 
-    def plan(self, targets: Sequence[str], only: Sequence[str] = ()) -> Plan:
+    def plan(self, targets: Sequence[str], only: Sequence[str] = (), profile: str = FULL) -> Plan:
         """The plan for `targets`, or for every target where none is named."""
         chosen = targets or tuple(self.project.targets)
-        return make_plan(self.project, chosen, self.toolchain.versions, only)
+        return make_plan(
+            self.project,
+            chosen,
+            self.toolchain.versions,
+            only,
+            profile,
+            self.toolchain.style_versions,
+        )
 
     def builder(self, isolated: bool) -> Builder:
         """What builds, with all cores unless --jobs says otherwise."""
@@ -113,7 +120,7 @@ class App:
         )
 
     def bundler(self) -> Bundler:
-        """What makes executables."""
+        """What makes executables and airgap images."""
         return Bundler(
             self.project, self.cache, self.timeline, self.artifacts, self.toolchain.go_version
         )
@@ -125,7 +132,7 @@ class App:
         """
         builder = self.builder(isolated=True)
         jobs = plan.jobs if everything else builder.missing(plan)
-        sources = [job.loaded.recipe.source for job in jobs]
+        sources = [source for job in jobs for source in wanted(job.loaded)]
         return fetch_all(sources, self.fetcher, self.progress, self.timeline.add)
 
     def build(self, plan: Plan) -> BuildResult:
@@ -161,12 +168,12 @@ class App:
     ) -> Iterator[Bundle]:
         for bundle in plan.bundles:
             artifacts = {
-                name: outcome.result.artifact
-                for name in (*bundle.members, bundle.launcher)
-                if (outcome := outcomes[f"{name}-{bundle.target}"]).result
+                job.recipe: outcome.result.artifact
+                for job in bundle.jobs
+                if (outcome := outcomes[job.id]).result
             }
-            if len(artifacts) == len(bundle.members) + 1:
-                name = f"k3s-{bundle.target}"
+            if len(artifacts) == len(bundle.jobs):
+                name = f"k3s-{bundle.suffix}"
                 try:
                     with self.progress.step("bundle", name):
                         yield self.bundler().make(bundle, artifacts)

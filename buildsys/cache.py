@@ -167,16 +167,28 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` for its new content, gone at the end unless it was moved.
+
+    The name holds the process's number: what a killed one left of the same file goes here too.
+    """
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        if not Path("/proc", left.suffixes[-2].removeprefix(".")).exists():
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with disk_errors(path, f"writing {path.name}"):
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(path, f"writing {path.name}"), unfinished(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

@@ -164,6 +164,19 @@ class NotBuiltError(BuildsysError):
     exit_code = 26
 
 
+class LackingError(BuildsysError):
+    """A component was asked for that a target cannot have."""
+
+    exit_code = 27
+
+    def __init__(self, component: str, target: str, reason: str) -> None:
+        super().__init__(
+            f"{target} has no {component}",
+            cause=reason,
+            action="leave it out; `invoke list --components` shows what each target has",
+        )
+
+
 class SomeFailedError(BuildsysError):
     """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
 

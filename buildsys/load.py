@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from buildsys.consistency import inconsistencies
 from buildsys.errors import ConfigError
-from buildsys.model import GoOptions, LocalSource, Recipe, Target
+from buildsys.model import FULL, GoOptions, LocalSource, Missing, Profile, Recipe, Target
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,10 +30,12 @@ class LoadedRecipe:
 
 @dataclass(frozen=True)
 class Project:
-    """Everything that was read: recipes and targets by name."""
+    """Everything that was read, by name."""
 
     recipes: Mapping[str, LoadedRecipe]
     targets: Mapping[str, Target]
+    profiles: Mapping[str, Profile]
+    missing: Mapping[str, Missing]
 
 
 def load_project(root: Path) -> Project:
@@ -60,23 +62,48 @@ def load_project(root: Path) -> Project:
         if target.name != path.stem:
             problems.append(f"{path.relative_to(root)}: name: {target.name!r} is not the file's")
         targets[path.stem] = target
-    problems += _references(recipes, targets)
-    problems += _cycles(recipes)
-    problems += _duplicate_outputs(recipes)
-    problems += _launchers(recipes)
+    profiles = _tables(root / "recipes/profiles.toml", Profile, root, problems)
+    profiles.setdefault(FULL, Profile(summary="Everything"))
+    missing = _tables(root / "recipes/missing.toml", Missing, root, problems)
+    bare = {name: loaded.recipe for name, loaded in recipes.items()}
+    problems += inconsistencies(bare, targets, profiles, missing)
     if problems:
         raise ConfigError(problems)
-    return Project(recipes, targets)
+    return Project(recipes, targets, profiles, missing)
 
 
 def _read(path: Path, model: type[Model], root: Path, problems: list[str]) -> Model | None:
     where = path.relative_to(root)
-    document: dict[str, Any] = {}
+    document = _document(path, where, problems)
+    return None if document is None else _validated(document, model, where, problems)
+
+
+def _tables(path: Path, model: type[Model], root: Path, problems: list[str]) -> dict[str, Model]:
+    """A file with one table per name; no such file is no table."""
+    where = path.relative_to(root)
+    document = _document(path, where, problems) if path.is_file() else {}
+    found = {
+        name: _validated(table, model, f"{where}: {name}", problems)
+        for name, table in (document or {}).items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _document(path: Path, where: Path, problems: list[str]) -> dict[str, Any] | None:
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{where}: not readable as TOML: {error}")
+        return None
+
+
+def _validated(
+    document: dict[str, Any], model: type[Model], where: Path | str, problems: list[str]
+) -> Model | None:
+    try:
         # By way of JSON, because there a list is a tuple even to the strict validator.
         return model.model_validate_json(json.dumps(document))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+    except TypeError as error:
         problems.append(f"{where}: not readable as TOML: {error}")
     except ValidationError as error:
         for one in error.errors(include_url=False):
@@ -133,49 +160,3 @@ def _counts(path: Path) -> bool:
 def _file_digest(path: Path) -> str:
     mode = "x" if path.stat().st_mode & 0o100 else "-"
     return f"{mode}:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def _references(
-    recipes: Mapping[str, LoadedRecipe], targets: Mapping[str, Target]
-) -> Iterator[str]:
-    for name, loaded in recipes.items():
-        where = f"recipes/{name}/recipe.toml"
-        for need in loaded.recipe.needs:
-            if need not in recipes:
-                yield f"{where}: needs: no recipe is named {need!r}"
-        for index, patch in enumerate(loaded.recipe.patch):
-            for target in patch.targets:
-                if target not in targets:
-                    yield f"{where}: patch.{index}.targets: no target is named {target!r}"
-
-
-def _cycles(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
-    graph = {name: loaded.recipe.needs for name, loaded in recipes.items()}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        chain = " → ".join(reversed(error.args[1]))
-        yield f"recipes/{error.args[1][0]}/recipe.toml: needs: a cycle: {chain}"
-
-
-def _launchers(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
-    names = [n for n, loaded in recipes.items() if loaded.recipe.output.into == "launcher"]
-    for name in names[1:]:
-        yield f"recipes/{name}/recipe.toml: output.into: {names[0]} is the launcher already"
-
-
-def _duplicate_outputs(recipes: Mapping[str, LoadedRecipe]) -> Iterator[str]:
-    owners: dict[str, str] = {}
-    for name, loaded in sorted(recipes.items()):
-        output = loaded.recipe.output
-        if output.into != "executable":
-            continue
-        for key, paths in (("files", output.files.values()), ("links", output.links.keys())):
-            yield from _claim(name, key, paths, owners)
-
-
-def _claim(name: str, key: str, paths: Iterable[str], owners: dict[str, str]) -> Iterator[str]:
-    for path in paths:
-        if path in owners:
-            yield f"recipes/{name}/recipe.toml: output.{key}: {path} is already {owners[path]}'s"
-        owners.setdefault(path, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from rich.tree import Tree
 
 from buildsys.app import BuildResult
 from buildsys.build import Built
+from buildsys.components import rows
 from buildsys.doctor import Finding
 from buildsys.errors import CorruptError, MissingToolError
 from buildsys.load import Project
-from buildsys.plan import Job, Plan
+from buildsys.model import LocalSource, Target, bundle_suffix
+from buildsys.plan import ANY, Job, Plan
 from buildsys.report import print_table
 from buildsys.scheduler import Outcome
 from buildsys.store import Store
@@ -38,31 +40,35 @@ def plan(planned: Plan, store: Store, *, as_json: bool) -> None:
     by_target: dict[str, list[Job]] = {}
     for job in planned.jobs:
         by_target.setdefault(job.target, []).append(job)
+    needed = {need.id for job in planned.jobs for need in job.needs}
     for target, jobs in by_target.items():
+        roots = [job for job in jobs if job.id not in needed]
+        if not roots:
+            continue
         tree = Tree(f"k3s-{target}")
-        named = {job.recipe: job for job in jobs}
-        needed = {need for job in jobs for need in job.needs}
-        for job in jobs:
-            if job.recipe not in needed:
-                _branch(tree, job, named, store)
+        for job in roots:
+            _branch(tree, job, store)
         Console(highlight=False).print(tree)
 
 
-def _branch(tree: Tree, job: Job, named: Mapping[str, Job], store: Store) -> None:
+def _branch(tree: Tree, job: Job, store: Store) -> None:
     state = "stored" if store.get(job.key) else "to build"
     version = job.loaded.recipe.version
     branch = tree.add(f"{job.recipe} {version}  [dim]{job.key[:12]}  {state}[/dim]")
     for need in job.needs:
-        _branch(branch, named[need], named, store)
+        _branch(branch, need, store)
 
 
 def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
     """How each component ended, then the executables."""
     rows = [_row(job, result.outcomes[job.id]) for job in result.plan.jobs]
+    spent = json.loads(timings.read_text())
+    reused = _reused(result, spent)
     if as_json:
         print_json(
             {
                 "components": rows,
+                "reused": reused,
                 "executables": [dict(bundle.record) for bundle in result.bundles],
                 "timings": str(timings),
             }
@@ -76,13 +82,35 @@ def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
             for r in rows
         ],
     )
-    share = json.loads(timings.read_text())["tool_share"]
     for bundle in result.bundles:
         state = "unchanged" if bundle.cached else "made"
-        size = bundle.record["size"] / MIB
-        print(f"{bundle.path}  {size:.2f} MiB  {state}  sha256 {bundle.record['sha256']}")
+        for name, file in bundle.record["files"].items():
+            path = bundle.path.with_name(name)
+            print(f"{path}  {_mib(file['size'])} MiB  {state}  sha256 {file['sha256']}")
     if any(row["result"] == "built" for row in rows):
-        print(f"{timings}  {share:.1%} of the time in fetching, compilers, linkers, compression")
+        shared = ", ".join(reused["artifacts"]) or "none"
+        print(f"sources: {reused['fetched']} fetched, {reused['at_hand']} at hand from before")
+        print(f"artifacts of all targets, at hand from before: {shared}")
+        share = f"{spent['tool_share']:.1%}"
+        print(f"{timings}  {share} of the time in fetching, compilers, linkers, compression")
+
+
+def _reused(result: BuildResult, spent: Mapping[str, Any]) -> dict[str, Any]:
+    """What this run did not do again: sources of what it built, artifacts that targets share."""
+    built = [job for job in result.plan.jobs if _is_new(result.outcomes[job.id])]
+    sources = [job.loaded.recipe.source for job in built]
+    labels = {s.label for s in sources if not isinstance(s, LocalSource)}
+    fetched = labels & {span["name"] for span in spent["spans"] if span["kind"] == "fetch"}
+    shared = [job for job in result.plan.jobs if job.target == ANY and job not in built]
+    return {
+        "fetched": len(fetched),
+        "at_hand": len(labels - fetched),
+        "artifacts": sorted(job.recipe for job in shared),
+    }
+
+
+def _is_new(outcome: Outcome[Built]) -> bool:
+    return outcome.result is not None and not outcome.result.cached
 
 
 def _row(job: Job, outcome: Outcome[Built]) -> dict[str, Any]:
@@ -100,28 +128,57 @@ def _mib(size: int | None) -> str:
     return "-" if size is None else f"{size / MIB:.2f}"
 
 
-def listing(project: Project, names: Sequence[str], *, as_json: bool) -> None:
-    """Targets, then components."""
-    targets = [t for name, t in project.targets.items() if not names or name in names]
-    recipes = [loaded.recipe for _, loaded in sorted(project.recipes.items())]
+def listing(
+    project: Project, targets: Sequence[Target], artifacts: Path, *, only: bool, as_json: bool
+) -> None:
+    """Targets and profiles, unless `only` components are asked for; components; what is missing."""
+    table = rows(project, targets, artifacts)
     if as_json:
-        print_json(
-            {
-                "targets": [t.model_dump(mode="json") for t in targets],
-                "components": [
-                    {**r.model_dump(mode="json", exclude_none=True), "date": r.date.isoformat()}
-                    for r in recipes
-                ],
-            }
-        )
+        everything = {
+            "targets": [t.model_dump(mode="json") for t in targets],
+            "profiles": {n: p.model_dump(mode="json") for n, p in project.profiles.items()},
+            "components": table,
+            "missing": {n: m.model_dump(mode="json") for n, m in project.missing.items()},
+        }
+        print_json({k: v for k, v in everything.items() if not only or k in PARTS})
         return
-    print_table("", ("target", "for"), [(t.name, t.summary) for t in targets])
-    print()
-    print_table(
-        "",
-        ("component", "version", "style", "license", "goes into", "source"),
-        [(r.name, r.version, r.style, r.license, r.output.into, r.source.label) for r in recipes],
-    )
+    if not only:
+        print_table("", ("target", "for"), [(t.name, t.summary) for t in targets])
+        print()
+        profiles = [
+            (n, _profile_size(targets, artifacts, n), p.summary)
+            for n, p in project.profiles.items()
+        ]
+        print_table("", ("profile", "MiB", "holds"), profiles)
+        print()
+    columns = ("component", "version", "style", "place", "license", "target", "MiB", "verdict")
+    print_table("", columns, [line for row in table for line in _component(row, targets)])
+    print("\nmissing, on every target:")
+    for name, missing in project.missing.items():
+        print(f"{name}: {missing.costs}\n  instead: {missing.instead}")
+
+
+PARTS = ("components", "missing")
+
+
+def _component(
+    row: Mapping[str, Any], targets: Sequence[Target]
+) -> Iterator[tuple[str, str, str, str, str, str, str, str]]:
+    """A line per target; what they share stands in the first only."""
+    shared = (row["name"], row["version"], row["style"], row["place"], row["license"])
+    for target in targets:
+        built = row["built"].get(target.name)
+        state = ("-", "lacks it") if built is None else (_mib(built["size"]), built["verdict"])
+        if built and built["embedded"]:
+            shared = (*shared[:3], "embedded image", shared[4])
+        yield (*shared, target.name, *state)
+        shared = ("", "", "", "", "")
+
+
+def _profile_size(targets: Sequence[Target], artifacts: Path, profile: str) -> str:
+    """Sizes of the profile's executables at hand."""
+    paths = [artifacts / f"k3s-{bundle_suffix(t.name, profile)}" for t in targets]
+    return " ".join(f"{p.name} {p.stat().st_size / MIB:.1f}" for p in paths if p.is_file()) or "-"
 
 
 def findings(found: Sequence[Finding], damaged: Sequence[str], *, as_json: bool) -> None:

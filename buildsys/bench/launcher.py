@@ -97,7 +97,9 @@ def _ours(app: App, folder: Path, tree: Path, manifest: Manifest) -> Path:
     frames = [compressor.frame(tree / file.path, file.sha256) for file in files]
     ours = folder / "k3s-ours"
     with ours.open("wb") as out:
-        assemble(out, _launcher(app), replace(manifest, files=entries), frames)
+        # upstream's executable holds no images either
+        bare = replace(manifest, files=entries, images=(), without=())
+        assemble(out, _launcher(app), bare, frames)
     ours.chmod(0o755)
     return ours
 

@@ -90,7 +90,7 @@ def _plain(app: App, word: str) -> float:
     job: Job = plan.jobs[-1]
     options = job.loaded.recipe.options
     assert isinstance(options, GoOptions)
-    with app.builder(isolated=True).prepared(job, plan) as context:
+    with app.builder(isolated=True).prepared(job) as context:
         stage(context, options)
         file = context.sandbox.host("src") / FILE
         file.write_text(file.read_text().replace(LINE, LINE.replace("Starting ", word)))

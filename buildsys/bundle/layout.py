@@ -1,13 +1,26 @@
-"""The executable's format: launcher | frames | manifest | footer.
+"""The executable's format: launcher | frames | images | manifest | footer.
 
-Frames are zstd frames, one per file. The manifest is text, one file or link per line; the launcher
-(`recipes/launcher`) reads the same format. The footer, little endian, 64 bytes: magic, format
-version, payload kind, manifest offset, manifest length, sha256 of the manifest.
+Frames are zstd frames, one per file; images are whole .tar.zst archives, placed as they are. The
+footer, little endian, 64 bytes: magic, format version, payload kind, manifest offset, manifest
+length, sha256 of the manifest. The manifest is text, which the launcher (`recipes/launcher`) reads
+as well. Its lines, in this order; offsets and lengths are places in the executable, in bytes:
+
+    k3s-bundle 1
+    target NAME, version TEXT, commit HEX, go TEXT, cpu NAME, data SHA256    (a line for each)
+    without COMPONENT                                   what the server is told not to deploy
+    image LENGTH SHA256 OFFSET FILE-NAME                sha256 over the archive's own bytes
+    file MODE SIZE SHA256 OFFSET LENGTH PATH            size and sha256 of what the frame holds
+    link PATH TEXT
+    end
+
+A launcher sees by the line behind `data` whether there are images or components left out, and
+refuses an executable that has their lines somewhere else.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import struct
 from collections.abc import Iterable, Iterator
@@ -24,6 +37,13 @@ KIND_FRAMES = 1
 
 FOOTER = struct.Struct("<8sIIQQ32s")
 
+ARCHIVE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,119}\.tar\.zst")
+"""Of an image: a plain file name, no longer than the launcher takes, that k3s imports."""
+
+COMPONENT = re.compile(r"[a-z0-9-]{1,64}")
+
+IMAGES_MAX = 64
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -38,8 +58,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """An image archive that the executable carries as it is: length and place in bytes."""
+
+    name: str
+    length: int
+    sha256: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What the launcher is told. `links` maps a path to its symlink's text."""
+    """What the launcher is told. `links` maps a path to its symlink's text.
+
+    `without` names the packaged components of k3s that a server is told not to deploy.
+    """
 
     target: str
     version: str
@@ -48,21 +81,30 @@ class Manifest:
     cpu: str
     files: tuple[Entry, ...]
     links: dict[str, str]
+    images: tuple[Embedded, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def data(self) -> str:
-        """Name of the data directory: sha256 over what is in it, wherever the frames lie."""
+        """Name of the data directory: sha256 over what is in it, wherever the frames lie.
+
+        Images are not in it, so an executable with other images shares it.
+        """
         lines = [f"file {f.mode:04o} {f.size} {f.sha256} {f.path}" for f in self.files]
         lines += [f"link {path} {text}" for path, text in sorted(self.links.items())]
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
-    def at(self, places: Iterable[tuple[int, int]]) -> Manifest:
-        """The manifest with each file's frame at (offset, length)."""
+    def at(self, frames: Iterable[tuple[int, int]], images: Iterable[tuple[int, int]]) -> Manifest:
+        """The manifest with each file's frame and each image at (offset, length)."""
         files = (
             replace(file, offset=offset, length=length)
-            for file, (offset, length) in zip(self.files, places, strict=True)
+            for file, (offset, length) in zip(self.files, frames, strict=True)
         )
-        return replace(self, files=tuple(files))
+        embedded = (
+            replace(image, offset=offset, length=length)
+            for image, (offset, length) in zip(self.images, images, strict=True)
+        )
+        return replace(self, files=tuple(files), images=tuple(embedded))
 
     def encode(self) -> bytes:
         """As text."""
@@ -74,6 +116,8 @@ class Manifest:
             f"go {self.go}",
             f"cpu {self.cpu}",
             f"data {self.data}",
+            *(f"without {component}" for component in self.without),
+            *(f"image {i.length} {i.sha256} {i.offset} {i.name}" for i in self.images),
             *(
                 f"file {f.mode:04o} {f.size} {f.sha256} {f.offset} {f.length} {f.path}"
                 for f in self.files
@@ -90,21 +134,31 @@ def footer(manifest: bytes, offset: int) -> bytes:
     return FOOTER.pack(MAGIC, FORMAT_VERSION, KIND_FRAMES, offset, len(manifest), sha)
 
 
-def assemble(out: BinaryIO, launcher: Path, manifest: Manifest, frames: Iterable[Path]) -> Manifest:
-    """Write a whole executable to `out`; `frames` are in the order of the manifest's files.
+def assemble(
+    out: BinaryIO,
+    launcher: Path,
+    manifest: Manifest,
+    frames: Iterable[Path],
+    images: Iterable[Path] = (),
+) -> Manifest:
+    """Write a whole executable to `out`.
 
-    Returns the manifest with the frames' places.
+    `frames` are in the order of the manifest's files, `images` in that of its images. Returns the
+    manifest with their places.
     """
     out.write(launcher.read_bytes())
-    places = []
-    for frame in frames:
-        places.append((out.tell(), frame.stat().st_size))
-        with frame.open("rb") as source:
-            shutil.copyfileobj(source, out)
-    placed = manifest.at(places)
+    of_frames = [_append(out, path) for path in frames]
+    placed = manifest.at(of_frames, [_append(out, path) for path in images])
     text = placed.encode()
     out.write(text + footer(text, out.tell()))
     return placed
+
+
+def _append(out: BinaryIO, path: Path) -> tuple[int, int]:
+    place = (out.tell(), path.stat().st_size)
+    with path.open("rb") as source:
+        shutil.copyfileobj(source, out)
+    return place
 
 
 def read_manifest(executable: Path) -> Manifest:
@@ -134,6 +188,8 @@ def _decode(text: str) -> Manifest:
     heads: dict[str, str] = {}
     files: list[Entry] = []
     links: dict[str, str] = {}
+    images: list[Embedded] = []
+    without: list[str] = []
     lines = text.splitlines()
     if lines[:1] != ["k3s-bundle 1"] or lines[-1:] != ["end"]:
         raise ValueError("it is cut or of another version")
@@ -146,6 +202,11 @@ def _decode(text: str) -> Manifest:
         elif kind == "link":
             path, target = fields
             links[_inner(path)] = target
+        elif kind == "image":
+            images.append(_embedded(*fields))
+        elif kind == "without":
+            (component,) = fields
+            without.append(_component(component))
         else:
             heads[kind] = " ".join(fields)
     manifest = Manifest(
@@ -156,6 +217,8 @@ def _decode(text: str) -> Manifest:
         heads["cpu"],
         tuple(files),
         links,
+        _distinct(images),
+        tuple(without),
     )
     if manifest.data != heads["data"]:
         raise ValueError("its data hash is not that of its lines")
@@ -167,6 +230,27 @@ def _inner(path: str) -> str:
     if pure.is_absolute() or ".." in pure.parts or pure.parts[:1] not in (("bin",), ("etc",)):
         raise ValueError(f"path {path!r} leaves bin/ and etc/")
     return path
+
+
+def _embedded(*fields: str) -> Embedded:
+    length, sha, offset, name = fields
+    if not ARCHIVE_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of an image archive")
+    return Embedded(name, int(length), sha, int(offset))
+
+
+def _distinct(images: list[Embedded]) -> tuple[Embedded, ...]:
+    if len({image.name for image in images}) < len(images):
+        raise ValueError("it names an image twice")
+    if len(images) > IMAGES_MAX:
+        raise ValueError(f"it has more than {IMAGES_MAX} images")
+    return tuple(images)
+
+
+def _component(name: str) -> str:
+    if not COMPONENT.fullmatch(name):
+        raise ValueError(f"{name!r} is no component's name")
+    return name
 
 
 def _corrupt(executable: Path, what: str) -> CorruptError:

@@ -1,4 +1,4 @@
-"""Making the executable and the JSON beside it."""
+"""Making one target's bundle: the executable, the airgap images, and the JSON beside them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, BinaryIO
 
 from buildsys.bundle.frame import Compressor
-from buildsys.bundle.layout import Entry, Manifest, assemble
-from buildsys.cache import Cache, disk_errors, file_sha256, write_atomic
-from buildsys.errors import BudgetError
+from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
+from buildsys.bundle.layout import Embedded, Entry, Manifest, assemble
+from buildsys.bundle.record import check_budgets, missing_of, record_of
+from buildsys.cache import Cache, disk_errors, file_sha256, unfinished, write_atomic
 from buildsys.load import Project
-from buildsys.model import GoModuleSource, Target
+from buildsys.model import FULL, GoModuleSource
 from buildsys.plan import BundlePlan
 from buildsys.report import Timeline
 from buildsys.store import Artifact, Store, StoredFile
 
-MIB = 1024 * 1024
+EMBEDDED_NAME = "k3s-{}.tar.zst"
+"""Name of an embedded image's archive in agent/images."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A finished executable, what its JSON says, and whether this run made it."""
+    """A finished bundle: its executable, what its JSON says, and whether this run made it."""
 
     path: Path
     record: Mapping[str, Any]
@@ -37,7 +38,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Bundler:
-    """Makes executables in the folder `artifacts`."""
+    """Makes bundles in the folder `artifacts`."""
 
     project: Project
     cache: Cache
@@ -46,150 +47,177 @@ class Bundler:
     go_version: str
 
     def current(self, plan: BundlePlan) -> Bundle | None:
-        """The executable of a former run, if it is there, unchanged and of this plan.
+        """The bundle of a former run, if it is there, unchanged and of this plan.
 
         Raises `BudgetError`: a budget may have become smaller since.
         """
-        path, record_path = self._paths(plan.target)
+        path = self.artifacts / f"k3s-{plan.suffix}"
         try:
-            record = json.loads(record_path.read_text("utf-8"))
-            if record["key"] != plan.key or record["sha256"] != file_sha256(path):
+            record = json.loads(self.record_path(plan).read_text("utf-8"))
+            if record["key"] != plan.key or record["missing"] != missing_of(self.project):
                 return None
-            _check_budgets(record, self.project, self.project.targets[plan.target])
-        except (OSError, ValueError, KeyError, TypeError):
+            for name, file in record["files"].items():
+                if file["sha256"] != file_sha256(self.artifacts / name):
+                    return None
+            check_budgets(record, self.project, self.project.targets[plan.target])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return Bundle(path, record, cached=True)
 
     def make(self, plan: BundlePlan, artifacts: Mapping[str, Artifact]) -> Bundle:
-        """Write `k3s-<target>` and `k3s-<target>.json`; both appear whole or not at all.
+        """Write the bundle's files; each appears whole or not at all, the JSON last.
 
-        Raises `CorruptError` for a damaged store entry, `BudgetError`, `DiskFullError`.
+        Raises `CorruptError` for a damaged store entry, `CheckError` for an image of another
+        platform, `BudgetError`, `DiskFullError`.
         """
         if current := self.current(plan):
             return current
         store = Store(self.cache)
         for artifact in artifacts.values():
             store.verify(artifact)
-        target = self.project.targets[plan.target]
-        compressor = Compressor(self.cache, self.timeline, target.executable.window_mib)
-        members = [artifacts[name] for name in plan.members]
-        files = [file for artifact in members for file in artifact.files]
-        frames = [
-            (entry_of(file), compressor.frame(artifact.path(file.path), file.sha256))
-            for artifact in members
-            for file in artifact.files
-            if not file.link
-        ]
-        with self.cache.scratch(f"bundle-{uuid4().hex}") as folder:
-            for name, data in listings(files).items():
-                path = folder / Path(name).name
-                path.write_bytes(data)
-                entry = Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest())
-                frames.append((entry, compressor.frame(path, entry.sha256)))
-        begin = time.monotonic()
-        path, manifest = self._write(target, artifacts[plan.launcher], members, frames)
-        place, record_path = self._paths(plan.target)
-        try:
-            record = self._record(plan, manifest, members, artifacts[plan.launcher], path)
-            _check_budgets(record, self.project, target)
-            path.replace(place)
-        finally:
-            path.unlink(missing_ok=True)
-        write_atomic(record_path, (json.dumps(record, indent=2) + "\n").encode())
-        self.timeline.add("bundle", plan.target, begin)
-        return Bundle(place, record, cached=False)
-
-    def _paths(self, target: str) -> tuple[Path, Path]:
-        return self.artifacts / f"k3s-{target}", self.artifacts / f"k3s-{target}.json"
-
-    def _write(
-        self,
-        target: Target,
-        launcher: Artifact,
-        members: list[Artifact],
-        frames: list[tuple[Entry, Path]],
-    ) -> tuple[Path, Manifest]:
-        """Write the executable beside its place; return its path and its manifest."""
-        path = self.artifacts / f".k3s-{target.name}.{os.getpid()}.tmp"
-        with disk_errors(self.artifacts, f"bundling k3s-{target.name}"):
+        with (
+            self.cache.scratch(f"bundle-{plan.suffix}-{os.getpid()}") as scratch,
+            disk_errors(self.artifacts, f"bundling k3s-{plan.suffix}"),
+        ):
             self.artifacts.mkdir(exist_ok=True)
-            self._sweep(target.name)
-            try:
+            return _Making(self, plan, artifacts, scratch).run()
+
+    def record_path(self, plan: BundlePlan) -> Path:
+        """Where the bundle's JSON lies."""
+        return self.artifacts / f"k3s-{plan.suffix}.json"
+
+
+class _Making:
+    """One bundle in the making; its large files lie in the output folder under hidden names."""
+
+    def __init__(
+        self, bundler: Bundler, plan: BundlePlan, artifacts: Mapping[str, Artifact], scratch: Path
+    ) -> None:
+        self.bundler, self.plan, self.artifacts, self.scratch = bundler, plan, artifacts, scratch
+        self.target = bundler.project.targets[plan.target]
+        window = self.target.executable.window_mib
+        self.compressor = Compressor(bundler.cache, bundler.timeline, window)
+        self.maker = ImageMaker(self.target, self.compressor, scratch)
+
+    def run(self) -> Bundle:
+        plan, bundler = self.plan, self.bundler
+        recipes = {name: loaded.recipe for name, loaded in bundler.project.recipes.items()}
+        images = self.maker.make(recipes, [self.artifacts[job.recipe] for job in plan.images])
+        frames = list(self._frames())
+        begin = time.monotonic()
+        with self._written(images, frames) as (files, manifest):
+            record = record_of(plan, bundler.project, manifest, self.artifacts, images, files)
+            check_budgets(record, bundler.project, self.target)
+            for name, path in files.items():
+                path.replace(bundler.artifacts / name)
+        write_atomic(bundler.record_path(plan), (json.dumps(record, indent=2) + "\n").encode())
+        bundler.timeline.add("bundle", plan.suffix, begin)
+        return Bundle(bundler.artifacts / f"k3s-{plan.suffix}", record, cached=False)
+
+    def _frames(self) -> Iterator[tuple[Entry, Path]]:
+        """Each file of the executable with its frame, the listings last."""
+        members = [self.artifacts[job.recipe] for job in self.plan.members]
+        for artifact in members:
+            for file in artifact.files:
+                if not file.link:
+                    path = artifact.path(file.path)
+                    yield entry_of(file), self.compressor.frame(path, file.sha256)
+        for name, data in listings(f for artifact in members for f in artifact.files).items():
+            path = self.scratch / Path(name).name
+            path.write_bytes(data)
+            entry = Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest())
+            yield entry, self.compressor.frame(path, entry.sha256)
+
+    @contextmanager
+    def _written(
+        self, images: Sequence[MadeImage], frames: Sequence[tuple[Entry, Path]]
+    ) -> Iterator[tuple[dict[str, Path], Manifest]]:
+        """All files under hidden names, by the names that they are to have; gone at the end."""
+        suffix = self.plan.suffix
+        embedded = list(self._embedded(images))
+        archives: dict[str, list[bytes | Path]] = {}
+        if images:
+            listing = "".join(f"{made.image.reference}\n" for made in images).encode()
+            archives = {
+                f"k3s-airgap-images-{suffix}.tar.zst": self.maker.zstd(images),
+                f"k3s-airgap-images-{suffix}.tar.gz": self.maker.gzip(images),
+                _listing_name(self.plan.profile): [listing],
+            }
+        paths = [path for _, path in (*frames, *embedded)]
+        needed = sum(map(size_of, archives.values())) + size_of(paths)
+        demand_space(self.bundler.artifacts, needed, f"bundling k3s-{suffix}")
+        name = f"k3s-{suffix}"
+        with ExitStack() as hidden:
+            files = {
+                file: hidden.enter_context(unfinished(self.bundler.artifacts / file))
+                for file in (name, *archives)
+            }
+            with _synced(files[name], 0o755) as out:
+                manifest = self._executable(out, frames, embedded)
+            for file, parts in archives.items():
+                with _synced(files[file], 0o644) as out:
+                    write_parts(parts, out)
+            yield files, manifest
+
+    def _embedded(self, images: Sequence[MadeImage]) -> Iterator[tuple[Embedded, Path]]:
+        """An archive of its own for each image that the executable carries."""
+        wanted = {job.recipe for job in self.plan.embedded}
+        for made in images:
+            if made.image.recipe in wanted:
+                path = self.scratch / EMBEDDED_NAME.format(made.image.recipe)
                 with path.open("wb") as out:
-                    manifest = assemble(
-                        out,
-                        launcher.path(_program(launcher)),
-                        self._manifest(target, members, frames),
-                        [frame for _, frame in frames],
-                    )
-                    os.fchmod(out.fileno(), 0o755)
-                    out.flush()
-                    os.fsync(out.fileno())
-            except BaseException:
-                with suppress(OSError):
-                    path.unlink()
-                raise
-        return path, manifest
+                    write_parts(self.maker.zstd([made]), out)
+                yield Embedded(path.name, path.stat().st_size, file_sha256(path)), path
 
-    def _sweep(self, target: str) -> None:
-        """Remove what killed runs left; the name tells whose it was."""
-        for path in self.artifacts.glob(f".k3s-{target}.*.tmp"):
-            if not Path("/proc", path.suffixes[-2].removeprefix(".")).exists():
-                path.unlink(missing_ok=True)
-
-    def _manifest(
+    def _executable(
         self,
-        target: Target,
-        members: list[Artifact],
-        frames: list[tuple[Entry, Path]],
+        out: BinaryIO,
+        frames: Sequence[tuple[Entry, Path]],
+        embedded: Sequence[tuple[Embedded, Path]],
     ) -> Manifest:
-        k3s = self.project.recipes["k3s"].recipe
-        commit = k3s.source.commit if isinstance(k3s.source, GoModuleSource) else None
-        return Manifest(
-            target=target.name,
-            version=k3s.version,
-            commit=(commit or "")[:8],
-            go=self.go_version,
-            cpu=target.executable.cpu,
-            files=tuple(entry for entry, _ in frames),
-            links={f.path: f.link for m in members for f in m.files if f.link},
+        launcher = self.artifacts[self.plan.launcher.recipe]
+        program = next(file.path for file in launcher.files if not file.link)
+        manifest = self._manifest(frames, embedded)
+        return assemble(
+            out,
+            launcher.path(program),
+            manifest,
+            [path for _, path in frames],
+            [path for _, path in embedded],
         )
 
-    def _record(
-        self,
-        plan: BundlePlan,
-        manifest: Manifest,
-        members: list[Artifact],
-        launcher: Artifact,
-        path: Path,
-    ) -> dict[str, Any]:
-        """What `k3s-<target>.json` says; sizes in bytes."""
-        frames = {file.path: file.length for file in manifest.files}
-        components = [
-            {
-                "name": artifact.recipe,
-                "version": artifact.version,
-                "source": self.project.recipes[artifact.recipe].recipe.source.label,
-                "source_hash": artifact.source,
-                "license": self.project.recipes[artifact.recipe].recipe.license,
-                "key": artifact.key,
-                "size": sum(file.size for file in artifact.files),
-                "compressed": sum(frames.get(f.path, f.size) for f in artifact.files),
-                "files": [file.path for file in artifact.files],
-                "checks": dict(artifact.checks),
-            }
-            for artifact in [*members, launcher]
-        ]
-        return {
-            "target": plan.target,
-            "version": manifest.version,
-            "go": manifest.go,
-            "key": plan.key,
-            "sha256": file_sha256(path),
-            "size": path.stat().st_size,
-            "data": manifest.data,
-            "components": components,
-        }
+    def _manifest(
+        self, frames: Sequence[tuple[Entry, Path]], embedded: Sequence[tuple[Embedded, Path]]
+    ) -> Manifest:
+        k3s = self.bundler.project.recipes["k3s"].recipe
+        commit = k3s.source.commit if isinstance(k3s.source, GoModuleSource) else None
+        members = (self.artifacts[job.recipe] for job in self.plan.members)
+        return Manifest(
+            target=self.target.name,
+            version=k3s.version,
+            commit=(commit or "")[:8],
+            go=self.bundler.go_version,
+            cpu=self.target.executable.cpu,
+            files=tuple(entry for entry, _ in frames),
+            links={f.path: f.link for member in members for f in member.files if f.link},
+            images=tuple(image for image, _ in embedded),
+            without=self.plan.without,
+        )
+
+
+@contextmanager
+def _synced(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file whose bytes have reached the disk at the end."""
+    with path.open("wb") as out:
+        yield out
+        os.fchmod(out.fileno(), mode)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _listing_name(profile: str) -> str:
+    """As upstream names the list of images, which is the same for all targets."""
+    return "k3s-images.txt" if profile == FULL else f"k3s-images-{profile}.txt"
 
 
 def listings(files: Iterable[StoredFile]) -> dict[str, bytes]:
@@ -208,24 +236,3 @@ def listings(files: Iterable[StoredFile]) -> dict[str, bytes]:
 def entry_of(file: StoredFile) -> Entry:
     """The manifest's line for a stored file, without its frame's place."""
     return Entry(file.path, file.mode, file.size, file.sha256)
-
-
-def _program(launcher: Artifact) -> str:
-    return next(file.path for file in launcher.files if not file.link)
-
-
-def _check_budgets(record: Mapping[str, Any], project: Project, target: Target) -> None:
-    over = []
-    for component in record["components"]:
-        budget = project.recipes[component["name"]].recipe.output.budget_mib
-        if budget is not None and component["compressed"] > budget * MIB:
-            over.append((component["name"], component["compressed"], budget))
-    if record["size"] > target.executable.budget_mib * MIB:
-        over.append((f"k3s-{target.name}", record["size"], target.executable.budget_mib))
-    if over:
-        lines = [f"  {n}: {size / MIB:.2f} MiB, budget {budget} MiB" for n, size, budget in over]
-        raise BudgetError(
-            "larger than the budget:\n" + "\n".join(lines),
-            cause="a component grew",
-            action="shrink it, or raise budget_mib in its recipe or target with the reason",
-        )

@@ -1,35 +1,48 @@
 """Frozen, typed values: what a recipe and a target say."""
 
 from buildsys.model.base import Frozen
+from buildsys.model.image import ImageTable
 from buildsys.model.options import (
     AutotoolsOptions,
+    CertdataOptions,
     COptions,
     CopyOptions,
     GoOptions,
     KconfigOptions,
     MakeOptions,
+    MesonOptions,
     Options,
+    YarnOptions,
 )
+from buildsys.model.profile import FULL, Missing, Profile, bundle_suffix
 from buildsys.model.recipe import Output, Patch, Recipe, RecipeTest
 from buildsys.model.source import DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.model.target import Target
 
 __all__ = [
+    "FULL",
     "AutotoolsOptions",
     "COptions",
+    "CertdataOptions",
     "CopyOptions",
     "DebianSource",
     "Frozen",
     "GoModuleSource",
     "GoOptions",
+    "ImageTable",
     "KconfigOptions",
     "LocalSource",
     "MakeOptions",
+    "MesonOptions",
+    "Missing",
     "Options",
     "Output",
     "Patch",
+    "Profile",
     "Recipe",
     "RecipeTest",
     "Source",
     "Target",
+    "YarnOptions",
+    "bundle_suffix",
 ]

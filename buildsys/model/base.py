@@ -36,5 +36,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 GoSum = Annotated[str, StringConstraints(pattern=r"^h1:[A-Za-z0-9+/]{43}=$")]
 """Go's h1 module hash (golang.org/x/mod/sumdb/dirhash)."""
 
+NpmIntegrity = Annotated[str, StringConstraints(pattern=r"^sha512-[A-Za-z0-9+/]{86}==$")]
+"""A package's sha512 as npm's registry and lock files write it."""
+
 Sentence = Annotated[str, StringConstraints(min_length=3, max_length=400)]
 """Text for people."""

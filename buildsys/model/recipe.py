@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from buildsys.model.base import FileName, Frozen, InnerPath, Name, Sentence
+from buildsys.model.image import ImageTable
 from buildsys.model.options import (
     AutotoolsOptions,
+    CertdataOptions,
     COptions,
     CopyOptions,
     GoOptions,
     KconfigOptions,
     MakeOptions,
+    MesonOptions,
     Options,
+    YarnOptions,
 )
 from buildsys.model.source import GoModuleSource, Source
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 """The date of what has none. Not 1970: k3s takes a file of that date for unchanged (k3s#14568)."""
 
-StyleName = Literal["go", "autotools", "kconfig", "make", "c", "copy"]
+StyleName = Literal["go", "autotools", "kconfig", "make", "meson", "c", "certdata", "copy", "yarn"]
+
+TABLES = tuple(style for style in get_args(StyleName) if style != "copy")
+"""Styles that have a table of their name in the recipe."""
+
+Place = Literal["executable", "launcher", "image", "build"]
+"""Where an artifact goes; `build` means into other components only."""
 
 
 class Patch(Frozen):
@@ -37,19 +47,26 @@ class Patch(Frozen):
 class Output(Frozen):
     """What the artifact holds and where it goes.
 
-    `files` maps a path under the style's output to a path in the artifact, `links` a path in the
-    artifact to a symlink's text. `budget_mib` bounds the component's compressed size in MiB.
+    `files` maps a path under the style's output to a path in the artifact, `needed` does so for
+    what the recipe needs (<need>/<path in its artifact>), `links` maps a path in the artifact to a
+    symlink's text. `budget_mib` bounds the component's compressed size in MiB.
     """
 
-    into: Literal["executable", "launcher", "build"]
-    files: Annotated[dict[InnerPath, InnerPath], Field(min_length=1)]
+    # "from" is no name in Python; a dump has it again.
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    into: Place
+    files: dict[InnerPath, InnerPath] = {}
+    needed: Annotated[dict[InnerPath, InnerPath], Field(alias="from")] = {}
     links: dict[InnerPath, str] = {}
     budget_mib: float | None = None
 
     @model_validator(mode="after")
-    def _executable_paths(self) -> Output:
+    def _paths(self) -> Output:
+        if not self.files and not self.needed:
+            raise ValueError("files: there are none")
         if self.into == "executable":
-            for path in [*self.files.values(), *self.links]:
+            for path in [*self.files.values(), *self.needed.values(), *self.links]:
                 if not path.startswith(("bin/", "etc/")):
                     raise ValueError(f"{path}: files of the executable lie below bin/ or etc/")
         return self
@@ -64,7 +81,12 @@ class RecipeTest(Frozen):
 
 
 class Recipe(Frozen):
-    """One component: `recipes/<name>/recipe.toml`."""
+    """One component: `recipes/<name>/recipe.toml`.
+
+    `needs` is needed to build it, `requires` to run it. `disable` is k3s's name for it in
+    `--disable`. `shared` artifacts hold no machine code and are the same for all targets.
+    `lacking` names targets that cannot have it, with the reason.
+    """
 
     name: Name
     summary: Sentence
@@ -72,27 +94,48 @@ class Recipe(Frozen):
     license: str
     style: StyleName
     needs: tuple[Name, ...] = ()
+    requires: tuple[Name, ...] = ()
+    disable: Name | None = None
+    shared: bool = False
+    lacking: dict[Name, Sentence] = {}
     memory_mib: Annotated[int, Field(gt=0)] = 500
     source: Source
     go: GoOptions | None = None
     autotools: AutotoolsOptions | None = None
     kconfig: KconfigOptions | None = None
     make: MakeOptions | None = None
+    meson: MesonOptions | None = None
     c: COptions | None = None
+    certdata: CertdataOptions | None = None
+    yarn: YarnOptions | None = None
     patch: tuple[Patch, ...] = ()
     output: Output
+    image: ImageTable | None = None
     test: RecipeTest | None = None
 
     @model_validator(mode="after")
     def _one_table(self) -> Recipe:
-        given = {
-            name for name in ("go", "autotools", "kconfig", "make", "c") if getattr(self, name)
-        }
+        given = {name for name in TABLES if getattr(self, name)}
         wanted = {self.style} - {"copy"}
         if given != wanted:
             raise ValueError(
                 f"style {self.style!r} goes with the table {sorted(wanted)}, found {sorted(given)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _image_table(self) -> Recipe:
+        if (self.output.into == "image") != (self.image is not None):
+            raise ValueError("[image] goes with output.into = 'image', and the other way round")
+        return self
+
+    @model_validator(mode="after")
+    def _needed_paths(self) -> Recipe:
+        staged = self.go.needed if self.go else {}
+        for key, paths in (("output.from", self.output.needed), ("go.from", staged)):
+            for path in paths:
+                if path.split("/")[0] not in self.needs:
+                    raise ValueError(f"{key}: {path} begins with none of what it needs")
         return self
 
     @property

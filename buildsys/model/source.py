@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from buildsys.model.base import FileName, Frozen, GoSum, InnerPath, Sha256
 
@@ -18,7 +18,10 @@ ModulePath = Annotated[
 
 
 class GoModuleSource(Frozen):
-    """A Go module, fetched by the go command and built as the main module from a writable copy."""
+    """A Go module, fetched by the go command and built as the main module from a writable copy.
+
+    Without `dependencies` it is fetched alone: for styles that do not compile Go.
+    """
 
     kind: Literal["go-module"]
     module: ModulePath
@@ -26,11 +29,17 @@ class GoModuleSource(Frozen):
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
     sum: GoSum
     mod_sum: GoSum
+    dependencies: bool = True
+
+    @property
+    def path(self) -> str:
+        """How the go command names the module."""
+        return f"{self.module}@{self.version}"
 
     @property
     def label(self) -> str:
         """How the source is named to people."""
-        return f"{self.module}@{self.version}"
+        return self.path if self.dependencies else f"{self.path} (alone)"
 
     @property
     def digest(self) -> str:
@@ -53,6 +62,15 @@ class DebianSource(Frozen):
     suite: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
     files: Annotated[dict[FileName, Sha256], Field(min_length=2)]
     debian_patches: bool = True
+
+    @field_validator("files")
+    @classmethod
+    def _known_parts(cls, files: dict[str, str]) -> dict[str, str]:
+        """Unpacking knows dpkg's formats "3.0 (quilt)" and "3.0 (native)" (dpkg-source(1))."""
+        for name in files:
+            if not re.search(r"\.(dsc|asc|tar\.\w+)$", name) or ".orig-" in name:
+                raise ValueError(f"{name}: neither .dsc, .asc, nor a whole archive of format 3.0")
+        return files
 
     @property
     def label(self) -> str:

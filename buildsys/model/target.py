@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from buildsys.elf import Bounds, Guarded
 from buildsys.model.base import Frozen, Name, Sentence
@@ -70,12 +70,25 @@ class ControlTable(Frozen):
 
 
 class ExecutableTable(Frozen):
-    """The self-extracting executable: lowest CPU, zstd window and size budget, both in MiB."""
+    """The self-extracting executable: lowest CPU, zstd window and size budget, both in MiB.
+
+    `embed` names the image components that it carries; `embed_budget_mib` bounds them apart.
+    """
 
     cpu: Cpu
     window_mib: Annotated[int, Field(ge=1, le=128)]
     budget_mib: float
     launcher_mcpu: str | None = None
+    embed: tuple[Name, ...] = ()
+    embed_budget_mib: float = 0
+
+
+class PlatformTable(Frozen):
+    """The images' platform, as containerd matches it: linux/<architecture>[/<variant>]."""
+
+    platform: Annotated[
+        str, StringConstraints(pattern=r"^linux/(arm/v[67]|arm64|amd64|386|riscv64|s390x|ppc64le)$")
+    ]
 
 
 class Target(Frozen):
@@ -88,4 +101,18 @@ class Target(Frozen):
     elf: ElfTable
     emulator: EmulatorTable
     control: ControlTable | None = None
+    image: PlatformTable
     executable: ExecutableTable
+
+    @model_validator(mode="after")
+    def _platform(self) -> Target:
+        """A platform that Go's settings do not make would start, and die, on another CPU."""
+        _, architecture, *variant = self.image.platform.split("/")
+        made = self.go.get("GOARCH")
+        variants = [f"v{self.go['GOARM']}"] if made == "arm" and "GOARM" in self.go else []
+        if (architecture, variant) != (made, variants):
+            raise ValueError(
+                f"image.platform: {self.image.platform} is not what [go] makes: "
+                f"linux/{'/'.join([str(made), *variants])}"
+            )
+        return self

@@ -23,6 +23,7 @@ from buildsys.model import Recipe, Target
 from buildsys.run import cause_of, run
 from buildsys.styles.context import fill
 from buildsys.toolchain import Toolchain
+from buildsys.verify.images import audit_images
 from buildsys.verify.verdict import Verdict
 
 TEST_SECONDS = 180
@@ -48,12 +49,12 @@ class Auditor:
 
         `record` is the JSON beside it. What fails is in the verdict; nothing is raised for it.
         """
-        log = executable.parent / "verdicts" / f"{self.target.name}-audit.log"
+        log = executable.parent / "verdicts" / f"{executable.name.removeprefix('k3s-')}-audit.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         verdict = Verdict("audit", self.target.name, executable, log)
         with self.cache.scratch(f"audit-{self.target.name}") as folder:
-            for name in ("data", "empty", "control"):
+            for name in ("data", "empty", "control", "images"):
                 (folder / name).mkdir()
             with verdict.step("unpack") as step:
                 manifest = unpack(executable, folder / "data")
@@ -62,6 +63,7 @@ class Auditor:
                 return verdict
             self._bounds(verdict, executable, folder / "data")
             self._linked(verdict, record)
+            audit_images(verdict, executable, record, self.target, folder / "images")
             self._controls(verdict, folder / "control", log)
             self._version(verdict, executable, manifest, folder / "empty", log)
             for component in record["components"]:
@@ -70,7 +72,7 @@ class Auditor:
                     with verdict.step(f"run {recipe.name}"):
                         self._test(recipe, folder / "data", log)
             for name, files in self.beside.items():
-                with verdict.step(f"run {name}, of the build"):
+                with verdict.step(f"run {name}, not of the executable"):
                     self._test(self.project.recipes[name].recipe, files, log)
         return verdict
 
@@ -91,7 +93,7 @@ class Auditor:
 
     def _linked(self, verdict: Verdict, record: Mapping[str, Any]) -> None:
         """What went into each link, as its build's check recorded it: linked files do not tell."""
-        for component in record["components"]:
+        for component in (*record["components"], *record["images"]):
             checks = component["checks"]
             with verdict.step(f"linked objects {component['name']}") as step:
                 step.facts = dict(checks)

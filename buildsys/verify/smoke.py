@@ -39,7 +39,7 @@ class Smoker:
                 action="sysctl kernel.unprivileged_userns_clone=1 or "
                 "kernel.apparmor_restrict_unprivileged_userns=0, or run it as root",
             )
-        log = executable.parent / "verdicts" / f"{self.target.name}-smoke.log"
+        log = executable.parent / "verdicts" / f"{executable.name.removeprefix('k3s-')}-smoke.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         verdict = Verdict("smoke", self.target.name, executable, log)
         with self.cache.scratch(f"smoke-{self.target.name}") as folder:

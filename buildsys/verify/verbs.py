@@ -10,19 +10,19 @@ from buildsys import show
 from buildsys.app import App
 from buildsys.emulator import find_emulator
 from buildsys.errors import AuditError, NotBuiltError, SmokeError
-from buildsys.model import Target
+from buildsys.model import Target, bundle_suffix
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
 from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
 
 
-def verify(app: App, names: Sequence[str], kind: str, *, as_json: bool) -> None:
+def verify(app: App, names: Sequence[str], kind: str, profile: str, *, as_json: bool) -> None:
     """Audit or smoke the executables of the named targets; write and print the verdicts.
 
     Raises `AuditError` or `SmokeError` after all targets had their turn.
     """
-    verdicts = [_one(app, target, kind) for target in app.targets(names)]
+    verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
     paths = [verdict.write(app.artifacts / "verdicts") for verdict in verdicts]
     show.verdicts(verdicts, paths, as_json=as_json)
     failed = [v for v in verdicts if not v.passed]
@@ -35,25 +35,26 @@ def verify(app: App, names: Sequence[str], kind: str, *, as_json: bool) -> None:
         )
 
 
-def _one(app: App, target: Target, kind: str) -> Verdict:
-    executable = app.artifacts / f"k3s-{target.name}"
+def _one(app: App, target: Target, profile: str, kind: str) -> Verdict:
+    executable = app.artifacts / f"k3s-{bundle_suffix(target.name, profile)}"
     record = executable.with_name(f"{executable.name}.json")
     if not (executable.is_file() and record.is_file()):
         raise NotBuiltError(
-            f"there is no {executable}", action=f"run `invoke build --arch {target.name}`"
+            f"there is no {executable}",
+            action=f"run `invoke build --arch {target.name} --profile {profile}`",
         )
     if kind == "smoke":
         return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
     emulator = find_emulator(target)
-    beside = dict(_beside(app, target))
+    beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
     return auditor.audit(executable, json.loads(record.read_text("utf-8")))
 
 
-def _beside(app: App, target: Target) -> Iterator[tuple[str, Path]]:
-    """Libraries and the bare launcher, where they have tests: they lie in the store."""
+def _beside(app: App, target: Target, profile: str) -> Iterator[tuple[str, Path]]:
+    """Images, libraries and the bare launcher, where they have tests: they lie in the store."""
     store = Store(app.cache)
-    for job in app.plan([target.name]).jobs:
+    for job in app.plan([target.name], profile=profile).jobs:
         recipe = job.loaded.recipe
         if recipe.test and recipe.output.into != "executable" and (found := store.get(job.key)):
             yield job.recipe, found.folder / "files"

@@ -80,9 +80,12 @@ class Verdict:
         }
 
     def write(self, folder: Path) -> Path:
-        """Write `<target>-<kind>.json` and `.xml` into `folder`; the JSON's path."""
+        """Write `<target>-<kind>.json` and `.xml` into `folder`; the JSON's path.
+
+        For an executable of a smaller profile its name stands after the target's.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.target}-{self.kind}.json"
+        path = folder / f"{self.subject.name.removeprefix('k3s-')}-{self.kind}.json"
         data = self.as_json()
         write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
         write_atomic(path.with_suffix(".xml"), junit(data))

@@ -1,0 +1,130 @@
+"""The images of one target: their layers, the airgap archives, and what the executable embeds."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from buildsys.bundle.frame import Compressor
+from buildsys.cache import disk_errors, file_sha256
+from buildsys.check import elf_problems
+from buildsys.errors import CheckError, DiskFullError
+from buildsys.image import Archive, Image, Layer, archive_of, image_of
+from buildsys.image.layer import entries_of, write_layer
+from buildsys.model import Recipe, Target
+from buildsys.model.recipe import EPOCH
+from buildsys.store import Artifact
+
+SPARE_BYTES = 64 << 20
+"""Left free on the disk when the space for images is judged."""
+
+DATE = int(EPOCH.timestamp())
+"""The archive's own members have no date of a source."""
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """An image, the file that holds its layer, and that layer's zstd frame."""
+
+    image: Image
+    layer: Path
+    frame: Path
+
+
+@dataclass(frozen=True)
+class ImageMaker:
+    """Makes images of one target in the folder `scratch`."""
+
+    target: Target
+    compressor: Compressor
+    scratch: Path
+
+    def make(self, recipes: Mapping[str, Recipe], artifacts: Sequence[Artifact]) -> list[MadeImage]:
+        """The images of `artifacts`, in their order.
+
+        Raises `CheckError` for code of another platform, `DiskFullError` before the first is
+        written.
+        """
+        needed = sum(file.size for artifact in artifacts for file in artifact.files)
+        demand_space(self.scratch, needed, f"making images of {self.target.name}")
+        with disk_errors(self.scratch, f"making images of {self.target.name}"):
+            return [self._make(recipes[artifact.recipe], artifact) for artifact in artifacts]
+
+    def _make(self, recipe: Recipe, artifact: Artifact) -> MadeImage:
+        begin = time.monotonic()
+        assert recipe.image
+        demand_platform(artifact, self.target)
+        path = self.scratch / f"{recipe.name}.tar"
+        files = artifact.folder / "files"
+        entries = entries_of(artifact.files, files, recipe.image.folders)
+        write_layer(entries, path, int(recipe.date.timestamp()))
+        layer = Layer(file_sha256(path), path.stat().st_size)
+        self.compressor.timeline.add("layer", recipe.name, begin)
+        image = image_of(recipe, self.target.image.platform, layer)
+        # Once for all archives: to ask for a frame is to unpack and compare it.
+        return MadeImage(image, path, self.compressor.frame(path, layer.sha256))
+
+    def zstd(self, images: Sequence[MadeImage]) -> list[bytes | Path]:
+        """The parts of `images` as one .tar.zst."""
+        frames = {made.image.layer.sha256: made.frame for made in images}
+        small = self.compressor.small_frame
+        return list(_parts(_archive(images), small, lambda sha256: frames[sha256]))
+
+    def gzip(self, images: Sequence[MadeImage]) -> list[bytes | Path]:
+        """The parts of `images` as one .tar.gz."""
+        layers = {made.image.layer.sha256: made.layer for made in images}
+        small = self.compressor.small_gzip
+        return list(
+            _parts(
+                _archive(images), small, lambda sha256: self.compressor.gzip(layers[sha256], sha256)
+            )
+        )
+
+
+def demand_platform(artifact: Artifact, target: Target) -> None:
+    """Raise `CheckError` where an image's files cannot run on the platform that it will name."""
+    _, problems = elf_problems(artifact.folder / "files", target.elf.bounds())
+    if problems:
+        raise CheckError(
+            f"the image of {artifact.recipe} would say {target.image.platform}, but:\n"
+            + "\n".join(f"  {line}" for line in problems),
+            cause="its artifact was made for another target",
+            action=f"build {artifact.recipe} for {target.name} again",
+        )
+
+
+def demand_space(folder: Path, needed: int, doing: str) -> None:
+    """Raise `DiskFullError` where `needed` bytes do not fit, before anything is written."""
+    if shutil.disk_usage(folder).free < needed + SPARE_BYTES:
+        raise DiskFullError(folder, f"{doing}, which takes {needed / (1 << 20):.0f} MiB")
+
+
+def size_of(parts: Iterable[bytes | Path]) -> int:
+    """How many bytes the parts make."""
+    return sum(len(p) if isinstance(p, bytes) else p.stat().st_size for p in parts)
+
+
+def write_parts(parts: Iterable[bytes | Path], out: BinaryIO) -> None:
+    """Write the parts one after the other."""
+    for part in parts:
+        if isinstance(part, bytes):
+            out.write(part)
+        else:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, out)
+
+
+def _archive(images: Sequence[MadeImage]) -> Archive:
+    return archive_of([made.image for made in images], DATE)
+
+
+def _parts(
+    archive: Archive, small: Callable[[bytes], bytes], layer: Callable[[str], Path]
+) -> Iterator[bytes | Path]:
+    """The archive compressed piece by piece; `layer` gives the file of a layer's sha256."""
+    for piece in archive.pieces:
+        yield small(piece) if isinstance(piece, bytes) else layer(piece.sha256)
