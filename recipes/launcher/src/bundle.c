@@ -1,8 +1,10 @@
 /*
- * Our own executable as a bundle: launcher ELF | frames | manifest | footer.
+ * Our own executable as a bundle:
+ * launcher ELF | frames | images | manifest | footer.
  * A steady start reads 64 + at most HEAD bytes of it and trusts them as hints
- * (a wrong hash only means that nothing is found); whoever extracts calls
- * bundle_verify() first.
+ * (a wrong hash only means that nothing is found); whoever places images or
+ * leaves components out calls bundle_load() first, whoever extracts
+ * bundle_verify().
  */
 #include "launcher.h"
 
@@ -151,6 +153,15 @@ static void load_manifest(struct bundle *b)
 		bundle_corrupt(b, "its manifest does not match its sha256");
 }
 
+/* What is there besides the payload stands right behind the data name. */
+static bool names_extras(const char *head)
+{
+	const char *line = strstr(head, "\ndata ");
+
+	line = line ? strchr(line + 1, '\n') : NULL;
+	return line && (!strncmp(line, "\nwithout ", 9) || !strncmp(line, "\nimage ", 7));
+}
+
 static void read_head(struct bundle *b)
 {
 	size_t size = b->manifest_size < HEAD ? (size_t)b->manifest_size : HEAD;
@@ -172,6 +183,7 @@ static void read_head(struct bundle *b)
 	head_field(b, head, "data", b->hash, sizeof b->hash);
 	if (!is_hash(b->hash, strlen(b->hash)))
 		bundle_corrupt(b, "its manifest's data name is no sha256");
+	b->has_extras = names_extras(head);
 }
 
 void bundle_open(struct bundle *b)
@@ -181,148 +193,16 @@ void bundle_open(struct bundle *b)
 	read_head(b);
 }
 
-static uint64_t number(const struct bundle *b, const char *text, int base)
+void bundle_load(struct bundle *b)
 {
-	char *end;
-	uint64_t value;
-
-	errno = 0;
-	value = strtoull(text, &end, base);
-	if (errno || *end || text[0] < '0' || text[0] > '9')
-		bundle_corrupt(b, "its manifest holds '%s' where a number belongs", text);
-	return value;
-}
-
-/* Splits a line at single spaces, in place. */
-static int split(char *line, char **field, int max)
-{
-	int count = 0;
-
-	while (line && count < max) {
-		field[count++] = line;
-		line = strchr(line, ' ');
-		if (line)
-			*line++ = 0;
-	}
-	return line ? -1 : count;
-}
-
-static bool component_safe(const char *at, size_t size)
-{
-	return size && size <= NAME_MAX && !(size == 1 && at[0] == '.') &&
-	       !(size == 2 && at[0] == '.' && at[1] == '.');
-}
-
-/* Relative, below bin/ or etc/, no "." and "..", nothing unprintable. */
-static bool path_safe(const char *path)
-{
-	const char *at = path;
-	size_t size;
-
-	if ((strncmp(path, "bin/", 4) && strncmp(path, "etc/", 4)) || strlen(path) > 1024)
-		return false;
-	for (; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 127 || *at == '\\')
-			return false;
-	for (at = path;; at += size + 1) {
-		size = strcspn(at, "/");
-		if (!component_safe(at, size))
-			return false;
-		if (!at[size])
-			return true;
-	}
-}
-
-/* A link may climb, but never out of the directory that the payload owns. */
-static bool target_safe(const char *path, const char *target)
-{
-	int depth = -1;
-	size_t size;
-
-	for (; *path; path++)
-		depth += *path == '/';
-	if (!*target || *target == '/' || strlen(target) > 1024)
-		return false;
-	for (;; target += size + 1) {
-		size = strcspn(target, "/");
-		if (size == 2 && target[0] == '.' && target[1] == '.')
-			depth--;
-		else if (component_safe(target, size))
-			depth++;
-		else
-			return false;
-		if (depth < -1)
-			return false;
-		if (!target[size])
-			return true;
-	}
-}
-
-static void parse_file(const struct bundle *b, char **field, int count, struct entry *e)
-{
-	if (count != 7 || strlen(field[1]) != 4 || !is_hash(field[3], strlen(field[3])))
-		bundle_corrupt(b, "its manifest has a malformed file line");
-	e->link = NULL;
-	e->mode = (unsigned int)number(b, field[1], 8);
-	e->size = number(b, field[2], 10);
-	e->frame_at = number(b, field[4], 10);
-	e->frame_size = number(b, field[5], 10);
-	e->path = field[6];
-	if (e->mode > 0777)
-		bundle_corrupt(b, "its manifest gives %s the mode %s", e->path, field[1]);
-	if (e->size > INT64_MAX / 4 || e->frame_at > b->manifest_at || e->frame_size > b->manifest_at - e->frame_at)
-		bundle_corrupt(b, "its manifest places %s outside the file", e->path);
-}
-
-bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e)
-{
-	const char *at = *cursor ? *cursor : b->manifest;
-	static char line[4096];
-	char *field[8];
-	size_t size;
-	int count;
-
-	for (; strncmp(at, "end\n", 4); at += size + 1) {
-		size = strcspn(at, "\n");
-		if (!at[size] || size >= sizeof line)
-			bundle_corrupt(b, "its manifest has no end");
-		if (strncmp(at, "file ", 5) && strncmp(at, "link ", 5))
-			continue;
-		memcpy(line, at, size);
-		line[size] = 0;
-		count = split(line, field, 8);
-		*e = (struct entry){ 0 };
-		if (line[0] == 'f') {
-			parse_file(b, field, count, e);
-		} else {
-			if (count != 3)
-				bundle_corrupt(b, "its manifest has a malformed link line");
-			e->path = field[1];
-			e->link = field[2];
-		}
-		*cursor = at + size + 1;
-		return true;
-	}
-	if (at[4])
-		bundle_corrupt(b, "its manifest goes on after its end");
-	return false;
-}
-
-static void check_entries(const struct bundle *b)
-{
-	const char *cursor = NULL;
-	struct entry e;
-
-	while (bundle_next(b, &cursor, &e)) {
-		if (!path_safe(e.path))
-			bundle_corrupt(b, "its manifest names the path %s, which is not below bin/ or etc/", e.path);
-		if (e.link && !target_safe(e.path, e.link))
-			bundle_corrupt(b, "its link %s points to %s, outside the payload", e.path, e.link);
-	}
+	if (b->manifest)
+		return;
+	load_manifest(b);
+	manifest_check_extras(b);
 }
 
 void bundle_verify(struct bundle *b)
 {
-	load_manifest(b);
-	check_entries(b);
+	bundle_load(b);
+	manifest_check_entries(b);
 }

@@ -240,3 +240,21 @@ void command_parse(int argc, char **argv, struct request *r)
 		r->argv[0] = (char *)(uintptr_t)r->command->name;
 	}
 }
+
+bool starts_node(char **argv, const struct request *r)
+{
+	static const char *const questions[] = { "--help", "-help", "--h", "-h", "--version", "-version" };
+	char **at = argv + r->command_at + 1;
+	size_t i;
+
+	if (strcmp(r->command->name, "server") && strcmp(r->command->name, "agent"))
+		return false;
+	if (*at && is_help(*at))
+		return false;
+	/* -v is no question: it takes a log level there */
+	for (; *at && strcmp(*at, "--"); at++)
+		for (i = 0; i < sizeof questions / sizeof questions[0]; i++)
+			if (!strcmp(*at, questions[i]))
+				return false;
+	return true;
+}

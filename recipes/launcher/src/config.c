@@ -1,5 +1,5 @@
 /*
- * Three keys out of k3s's configuration: the main file first, then the files
+ * Four keys out of k3s's configuration: the main file first, then the files
  * of <main>.d in order of their names; the last value wins.
  *
  * This reads the YAML that people write for these keys: top-level keys, plain
@@ -254,6 +254,8 @@ static void store(struct settings *s, char *key, const char *value)
 		snprintf(s->prefer_bundled_bin, sizeof s->prefer_bundled_bin, "%s", value);
 	else if (!strcmp(key, "debug"))
 		snprintf(s->debug, sizeof s->debug, "%s", value);
+	else if (!strcmp(key, "rootless"))
+		snprintf(s->rootless, sizeof s->rootless, "%s", value);
 }
 
 /* "key" up to its colon; false: the line is no "key: value". */

@@ -4,6 +4,7 @@
  */
 #include "launcher.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static const char *from_flag(char **argv, const struct request *r)
@@ -16,10 +17,19 @@ static const char *from_flag(char **argv, const struct request *r)
 	return f.value;
 }
 
+static void resolve(const char *dir, char out[PATH_MAX])
+{
+	char expanded[PATH_MAX];
+
+	if (!expand_home(expanded, dir))
+		fail(EXIT_CONFIG, "the data directory %s needs a home directory, and HOME is not set\n"
+		     "  do: set HOME, or give --data-dir", dir);
+	absolute_path(out, expanded);
+}
+
 void datadir_find(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX])
 {
 	const char *dir = from_environment("K3S_DATA_DIR");
-	char expanded[PATH_MAX];
 
 	if (!dir)
 		dir = from_flag(argv, r);
@@ -27,8 +37,41 @@ void datadir_find(const struct settings *s, char **argv, const struct request *r
 		dir = s->data_dir;
 	if (!*dir)
 		dir = getuid() ? HOME_DATA_DIR : DEFAULT_DATA_DIR;
-	if (!expand_home(expanded, dir))
-		fail(EXIT_CONFIG, "the data directory %s needs a home directory, and HOME is not set\n"
-		     "  do: set HOME, or give --data-dir", dir);
-	absolute_path(out, expanded);
+	resolve(dir, out);
+}
+
+static bool is_rootless(const struct settings *s, char **flags)
+{
+	struct flag f = { "rootless", 0, true, 0, NULL };
+	bool rootless = false;
+
+	parse_bool(s->rootless, &rootless);
+	flag_find(flags, &f);
+	if (f.value)
+		parse_bool(f.value, &rootless);
+	return rootless;
+}
+
+/*
+ * As the inner program's own parser decides: a flag counts only behind the
+ * command, flag and configuration beat the environment, and the agent's
+ * default is the system's folder for whoever starts it.
+ */
+void datadir_of_node(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX])
+{
+	struct flag f = { "data-dir", 'd', false, 0, NULL };
+	char **flags = argv + r->command_at + 1;
+	bool is_agent = !strcmp(r->command->name, "agent");
+	const char *dir = s->data_dir;
+
+	flag_find(flags, &f);
+	if (f.value)
+		dir = f.value;
+	else if (!*dir)
+		dir = from_environment("K3S_DATA_DIR");
+	if (!dir && is_agent)
+		dir = DEFAULT_DATA_DIR;
+	if (!dir || !*dir)
+		dir = getuid() || is_rootless(s, flags) ? HOME_DATA_DIR : DEFAULT_DATA_DIR;
+	resolve(dir, out);
 }

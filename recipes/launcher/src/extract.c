@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -69,43 +68,19 @@ static _Noreturn void cannot(const char *what, const char *path)
 
 /* ---- space ---- */
 
-static void count_needs(uint64_t unit, uint64_t *bytes, uint64_t *files)
+static void check_space(void)
 {
+	struct space need = space_begin(x.data_fd);
 	const char *cursor = NULL;
 	struct entry e;
 
-	*bytes = 64 * unit;	/* directories, links, the mark */
-	*files = 16;
+	need.bytes = 64 * need.unit;	/* directories, links, the mark */
+	need.files = 16;
 	while (bundle_next(x.bundle, &cursor, &e)) {
-		*bytes += (e.size + unit - 1) / unit * unit;
+		space_add(&need, e.size);
 		x.total += e.size;
-		++*files;
 	}
-}
-
-static void check_space(void)
-{
-	struct statvfs fs;
-	uint64_t unit, need, files, have;
-
-	if (fstatvfs(x.data_fd, &fs) || !fs.f_blocks)
-		fs = (struct statvfs){ .f_frsize = 0 };	/* a file system that does not tell */
-	unit = fs.f_frsize ? fs.f_frsize : 4096;
-	count_needs(unit, &need, &files);
-	if (!fs.f_frsize)
-		return;
-	/* the blocks that ext4 keeps for root are ours if we are root */
-	have = (geteuid() ? fs.f_bavail : fs.f_bfree) * unit;
-	if (have < need)
-		fail(EXIT_DISK_FULL, "not enough space in %s: %llu MiB needed, %llu MiB free, %llu MiB missing\n"
-		     "  do: free that much there, or give another --data-dir",
-		     x.data_path, (unsigned long long)((need + mebibyte - 1) / mebibyte),
-		     (unsigned long long)(have / mebibyte),
-		     (unsigned long long)((need - have + mebibyte - 1) / mebibyte));
-	if (fs.f_files && fs.f_ffree < files)
-		fail(EXIT_DISK_FULL, "not enough space in %s: %llu files needed, %llu free\n"
-		     "  do: remove files there, or give another --data-dir",
-		     x.data_path, (unsigned long long)files, (unsigned long long)fs.f_ffree);
+	space_check(&need, x.data_fd, x.data_path, "", "give another --data-dir");
 }
 
 /* ---- one file ---- */

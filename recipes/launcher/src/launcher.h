@@ -7,17 +7,24 @@
  *   main.c      the order of things
  *   message.c   log lines, errors
  *   path.c      paths as text, the environment
- *   libc.c      two functions that zig's C library gets wrong
  *   commands.c  subcommands, help, version, completion
  *   flags.c     looking for one flag in somebody else's command line
- *   config.c    looking for three keys in k3s's YAML configuration
+ *   config.c    looking for four keys in k3s's YAML configuration
  *   datadir.c   which data directory
  *   bundle.c    footer and manifest of our own executable
+ *   manifest.c  the manifest's lines
+ *   sha256.c    the hash
  *   cpu.c       is this CPU new enough
  *   stage.c     is the payload unpacked; if not, lock and do it
  *   extract.c   frames to files, then to the disk
+ *   space.c     is there room on the disk
  *   links.c     current, previous, data/cni
  *   prune.c     leftovers and old versions
+ *   images.c    embedded images to agent/images, before server and agent
+ *   place.c     one image into its place
+ *   copy.c      one image out of the executable, verified
+ *   record.c    what of agent/images is ours
+ *   without.c   --disable for what the bundle does not have
  *   run.c       PATH, crictl's configuration, exec
  */
 #ifndef LAUNCHER_H
@@ -72,6 +79,15 @@ bool expand_home(char out[PATH_MAX], const char *path);
 const char *from_environment(const char *name);
 
 /* ---- sha256.c ---- */
+struct sha256 {
+	uint32_t state[8];
+	uint8_t held[64];	/* what does not fill a block yet */
+	uint64_t size;
+};
+
+void sha256_begin(struct sha256 *s);
+void sha256_add(struct sha256 *s, const uint8_t *data, size_t size);
+void sha256_end(struct sha256 *s, uint8_t digest[32]);
 void sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
 
 /* ---- bundle.c ---- */
@@ -84,9 +100,10 @@ struct bundle {
 	uint64_t manifest_at;
 	uint64_t manifest_size;
 	uint8_t manifest_sha[32];
-	char *manifest;		/* NULL until bundle_verify() */
+	char *manifest;		/* NULL until bundle_load() */
 	char target[32], version[64], commit[64], go[32], cpu[16];
 	char hash[HASH_HEX + 1];
+	bool has_extras;	/* lines about images or missing components */
 };
 
 struct entry {
@@ -100,11 +117,29 @@ struct entry {
 
 /* Reads footer and the manifest's first lines: all that a steady start needs. */
 void bundle_open(struct bundle *b);
-/* Reads the whole manifest, checks its sha256 and every line. */
+/* Reads the whole manifest, once; checks its sha256 and what it says about images and components. */
+void bundle_load(struct bundle *b);
+/* The same, and every line about a file or link. */
 void bundle_verify(struct bundle *b);
-/* Walks the verified manifest; *cursor starts as NULL. */
-bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e);
 _Noreturn void bundle_corrupt(const struct bundle *b, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* ---- manifest.c ---- */
+enum { IMAGES_MAX = 64, IMAGE_NAME_MAX = 128 };
+
+struct image {
+	const char *name, *sha256;
+	uint64_t size, at;	/* as it lies in the executable */
+};
+
+/* Each walks the verified manifest; *cursor starts as NULL. What is found lives until the next call. */
+bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e);
+bool bundle_next_image(const struct bundle *b, const char **cursor, struct image *i);
+bool bundle_next_without(const struct bundle *b, const char **cursor, const char **component);
+bool is_image_name(const char *name);
+void manifest_check_entries(const struct bundle *b);
+void manifest_check_extras(const struct bundle *b);
+/* Splits a line at single spaces, in place; -1: into more than max. */
+int split_words(char *line, char **field, int max);
 
 /* ---- cpu.c ---- */
 void cpu_check(const struct bundle *b);
@@ -126,6 +161,7 @@ struct settings {
 	char data_dir[PATH_MAX];
 	char prefer_bundled_bin[32];
 	char debug[32];
+	char rootless[32];
 };
 
 /* strict: an unreadable file is an error, otherwise a warning. */
@@ -150,16 +186,35 @@ struct request {
 
 /* Answers help, version and completion itself and exits. */
 void command_parse(int argc, char **argv, struct request *r);
+/* Is it a real start of server or agent, not a question about their flags? */
+bool starts_node(char **argv, const struct request *r);
 
 /* ---- datadir.c ---- */
 void datadir_find(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX]);
+/* The one that the inner server or agent will use, which may be another. */
+void datadir_of_node(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX]);
 
 /* ---- stage.c ---- */
 #define PENDING_MARK ".links-pending"
 void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
+/* mkdir -p, and open; needs the umask to be 0. */
+int open_data(char *path);
+_Noreturn void no_data_dir(const char *path);
+void wait_for_lock(int fd, const char *path);
 
 /* ---- extract.c ---- */
 void extract(const struct bundle *b, int data_fd, const char *data_path);
+
+/* ---- space.c ---- */
+struct space {
+	uint64_t unit;		/* of allocation, in bytes */
+	uint64_t bytes, files;	/* needed */
+};
+
+struct space space_begin(int dir_fd);
+void space_add(struct space *s, uint64_t size);
+/* Fails unless there is room; the messages say for what, and what else can be done. */
+void space_check(const struct space *s, int dir_fd, const char *path, const char *purpose, const char *way_out);
 
 /* ---- links.c ---- */
 void links_update(const struct bundle *b, int data_fd, const char *data_path);
@@ -171,6 +226,70 @@ void discard_version(int data_fd, const char *hash);
 void prune_leftovers(int data_fd);
 void prune_versions(const struct bundle *b, int data_fd);
 bool is_hash(const char *text, size_t size);
+
+/* ---- record.c ---- */
+#define RECORD ".k3s-embedded"
+#define RECORD_NEW ".k3s-embedded-new"
+
+enum { RECORD_MAX = 2 * IMAGES_MAX };	/* an old and a new line for each */
+
+struct placed {
+	char name[IMAGE_NAME_MAX + 1], sha256[HASH_HEX + 1];
+	uint64_t size;
+	int64_t mtime;		/* in seconds: not every file system keeps more */
+};
+
+struct record {
+	int dir_fd;
+	bool exists, changed;	/* changed: the file says something else */
+	size_t count;
+	struct placed placed[RECORD_MAX];
+};
+
+struct stat;
+
+void record_read(struct record *r, int dir_fd);
+/* The line that describes this file; NULL: it is not ours, or no longer. */
+const struct placed *record_match(const struct record *r, const char *name, const struct stat *st);
+void record_add(struct record *r, const struct placed *p);
+/* Drops the lines of name; all, or all that do not describe the file. */
+void record_drop(struct record *r, const char *name, const struct stat *keep);
+int64_t record_newest(const struct record *r, const char *name);
+/* An empty one, of which a kill leaves no half. */
+bool record_create(struct record *r);
+bool record_write(struct record *r);
+
+/* ---- copy.c ---- */
+enum copied { COPIED, DAMAGED, UNREADABLE, UNWRITABLE };
+/* Copies an image to fd; errno is set for the last two. */
+enum copied image_copy(const struct bundle *b, const struct image *i, int fd);
+
+/* ---- images.c ---- */
+#define PLACING_SWITCH "K3S_EMBEDDED_IMAGES"
+#define PLACING_WAY_OUT "set " PLACING_SWITCH "=skip to start without the embedded images"
+
+struct placing {
+	const struct bundle *bundle;
+	const char *path;	/* of agent/images */
+	int dir_fd;
+	struct record record;
+};
+
+enum image_state { ABSENT, PLACED, OUTDATED, FOREIGN };
+
+void images_place(struct bundle *b, const char *data_dir);
+/* PLACED: as the record says, with this sha256; OUTDATED: with another; FOREIGN: not ours. */
+enum image_state image_look(const struct placing *p, const char *name, const char *sha, struct stat *st);
+
+/* ---- place.c ---- */
+#define IMAGE_TEMPORARY ".k3s-embedded-tmp"
+
+void image_place(struct placing *p, const struct image *i);
+_Noreturn void placing_failed(const struct placing *p, const char *what, const char *name);
+
+/* ---- without.c ---- */
+/* The server's arguments with --disable for each component that the bundle lacks. */
+char **without_components(struct bundle *b, char **argv, int command_at);
 
 /* ---- run.c ---- */
 _Noreturn void run(const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled);

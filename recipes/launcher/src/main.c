@@ -68,6 +68,17 @@ static bool prefers_bundled(const struct request *r, const struct settings *s)
 	return flag_set(r->argv, "prefer-bundled-bin", prefer);
 }
 
+/* What a node needs before its program runs; afterwards the request has all arguments. */
+static void prepare_node(struct bundle *b, const struct settings *s, char **argv, struct request *r)
+{
+	char data_dir[PATH_MAX];
+
+	datadir_of_node(s, argv, r, data_dir);
+	images_place(b, data_dir);
+	if (!strcmp(r->command->name, "server"))
+		r->argv = without_components(b, r->argv, r->command_at);
+}
+
 int main(int argc, char **argv)
 {
 	static struct settings settings;
@@ -87,6 +98,8 @@ int main(int argc, char **argv)
 	bundle_open(&bundle);
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);
+	if (starts_node(argv, &request))
+		prepare_node(&bundle, &settings, argv, &request);
 	log_line(LOG_DEBUG, "Asset dir %s", dir);
 	run(dir, data_dir, &request, prefers_bundled(&request, &settings));
 }

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4), for the manifest of a few kilobytes: short, not fast. */
+/* SHA-256 (FIPS 180-4), for the manifest and, once, for embedded images: short, not fast. */
 #include "launcher.h"
 
 #include <string.h>
@@ -19,10 +19,21 @@ static uint32_t rotate(uint32_t x, unsigned int n)
 	return x >> n | x << (32 - n);
 }
 
+/* Round i: which word of v plays which part moves on by one each round, not the words. */
+static inline void mix(uint32_t v[8], unsigned int i, uint32_t input)
+{
+	uint32_t a = v[-i & 7], b = v[(1 - i) & 7], c = v[(2 - i) & 7];
+	uint32_t e = v[(4 - i) & 7], f = v[(5 - i) & 7], g = v[(6 - i) & 7], *h = &v[(7 - i) & 7];
+
+	*h += (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + input;
+	v[(3 - i) & 7] += *h;
+	*h += (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+}
+
 static void block(uint32_t state[8], const uint8_t *in)
 {
-	uint32_t w[64], v[8], t1, t2;
-	int i;
+	uint32_t w[64], v[8];
+	unsigned int i, j;
 
 	for (i = 0; i < 16; i++, in += 4)
 		w[i] = (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
@@ -31,35 +42,58 @@ static void block(uint32_t state[8], const uint8_t *in)
 		       (rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3) +
 		       (rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10);
 	memcpy(v, state, sizeof v);
-	for (i = 0; i < 64; i++) {
-		t1 = v[7] + (rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25)) +
-		     ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-		t2 = (rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)) +
-		     ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-		memmove(v + 1, v, 7 * sizeof v[0]);
-		v[4] += t1;
-		v[0] = t1 + t2;
-	}
+	/* in eights, which a compiler unrolls: then every index above is a constant */
+	for (i = 0; i < 64; i += 8)
+		for (j = 0; j < 8; j++)
+			mix(v, j, k[i + j] + w[i + j]);
 	for (i = 0; i < 8; i++)
 		state[i] += v[i];
 }
 
+void sha256_begin(struct sha256 *s)
+{
+	*s = (struct sha256){ .state = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+					 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
+}
+
+void sha256_add(struct sha256 *s, const uint8_t *data, size_t size)
+{
+	size_t held = (size_t)(s->size % 64), take = 64 - held < size ? 64 - held : size;
+
+	s->size += size;
+	if (held) {
+		memcpy(s->held + held, data, take);
+		if (held + take < 64)
+			return;
+		block(s->state, s->held);
+		data += take;
+		size -= take;
+	}
+	for (; size >= 64; data += 64, size -= 64)
+		block(s->state, data);
+	memcpy(s->held, data, size);
+}
+
+void sha256_end(struct sha256 *s, uint8_t digest[32])
+{
+	static const uint8_t padding[64] = { 0x80 };
+	uint64_t bits = s->size * 8;
+	uint8_t length[8];
+	size_t i;
+
+	for (i = 0; i < 8; i++)
+		length[7 - i] = (uint8_t)(bits >> (8 * i));
+	sha256_add(s, padding, 1 + (size_t)((119 - s->size % 64) % 64));
+	sha256_add(s, length, sizeof length);
+	for (i = 0; i < 32; i++)
+		digest[i] = (uint8_t)(s->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
 void sha256(const uint8_t *data, size_t size, uint8_t digest[32])
 {
-	uint32_t state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-			      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-	uint8_t tail[128] = { 0 };
-	size_t rest = size % 64, tail_size = rest < 56 ? 64 : 128, i;
-	uint64_t bits = (uint64_t)size * 8;
+	struct sha256 s;
 
-	for (i = 0; i + 64 <= size; i += 64)
-		block(state, data + i);
-	memcpy(tail, data + i, rest);
-	tail[rest] = 0x80;
-	for (i = 0; i < 8; i++)
-		tail[tail_size - 1 - i] = (uint8_t)(bits >> (8 * i));
-	for (i = 0; i < tail_size; i += 64)
-		block(state, tail + i);
-	for (i = 0; i < 32; i++)
-		digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+	sha256_begin(&s);
+	sha256_add(&s, data, size);
+	sha256_end(&s, digest);
 }

@@ -36,7 +36,7 @@ static bool is_complete(const char *dir)
 	return is_unpacked(dir) && !exists("%s/" PENDING_MARK, dir);
 }
 
-static _Noreturn void no_data_dir(const char *path)
+void no_data_dir(const char *path)
 {
 	fail(EXIT_DATA_DIR, "cannot make or open the data directory %s: %s\n"
 	     "  cause: %s\n"
@@ -49,7 +49,7 @@ static _Noreturn void no_data_dir(const char *path)
 }
 
 /* mkdir -p; the umask is 0 here, so each new one is 0755 as it must be. */
-static int open_data(char *path)
+int open_data(char *path)
 {
 	char *slash;
 	int fd;
@@ -68,6 +68,19 @@ static int open_data(char *path)
 	return fd;
 }
 
+void wait_for_lock(int fd, const char *path)
+{
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return;
+	if (errno == EWOULDBLOCK)
+		log_line(LOG_INFO, "Another k3s holds it, waiting");
+	while (flock(fd, LOCK_EX))
+		if (errno != EINTR)
+			fail(EXIT_SYSTEM, "cannot lock %s: %s\n"
+			     "  cause: a network file system without locks?\n"
+			     "  do: give a --data-dir on a local disk", path, strerror(errno));
+}
+
 static int take_lock(int data_fd, const char *data_path)
 {
 	int fd = openat(data_fd, ".lock", O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -75,15 +88,7 @@ static int take_lock(int data_fd, const char *data_path)
 	if (fd < 0)
 		no_data_dir(data_path);
 	log_line(LOG_INFO, "Acquiring lock file %s/.lock", data_path);
-	if (!flock(fd, LOCK_EX | LOCK_NB))
-		return fd;
-	if (errno == EWOULDBLOCK)
-		log_line(LOG_INFO, "Another k3s holds it, waiting");
-	while (flock(fd, LOCK_EX))
-		if (errno != EINTR)
-			fail(EXIT_SYSTEM, "cannot lock %s/.lock: %s\n"
-			     "  cause: a network file system without locks?\n"
-			     "  do: give a --data-dir on a local disk", data_path, strerror(errno));
+	wait_for_lock(fd, data_path);
 	return fd;
 }
 
