@@ -16,6 +16,7 @@ import pytest
 from buildsys.cache import Cache
 from buildsys.errors import ConfigError
 from buildsys.load import Project, load_project
+from buildsys.model import FULL
 from buildsys.plan import Plan, make_plan
 from buildsys.store import Artifact, Store
 
@@ -103,6 +104,8 @@ bits = 32
 [emulator]
 user = "arm"
 cpu = "arm1176"
+[image]
+platform = "linux/arm/v{goarm}"
 [executable]
 cpu = "armv6"
 window_mib = 8
@@ -123,6 +126,12 @@ class Tree:
             RECIPE.format(name=name, needs=toml_list(needs), into=into),
         )
         self.write(f"recipes/{name}/src/tool", f"program {name}\n")
+
+    def image(self, name: str, reference: str, more: str = "") -> None:
+        """A recipe that is right and becomes an image; `more` stands in its [image] table."""
+        self.recipe(name, into="image")
+        table = f'[image]\nname = "{reference}"\n{more}\n[test]'
+        self.edit(f"recipes/{name}/recipe.toml", "[test]", table)
 
     def patch(self, name: str, file: str, *targets: str, text: str = "a change\n") -> None:
         """A patch of the recipe `name`, written and declared."""
@@ -156,10 +165,13 @@ class Tree:
             self.load()
         return caught.value.problems
 
-    def plan(self, *targets: str, only: Iterable[str] = (), **versions: str) -> Plan:
+    def plan(
+        self, *targets: str, only: Iterable[str] = (), profile: str = FULL, **versions: str
+    ) -> Plan:
         """The plan of the named targets, or all; `versions` replace those of the toolchain."""
         project = self.load()
-        return make_plan(project, targets or project.targets, {**TOOLCHAIN, **versions}, only)
+        tools = {**TOOLCHAIN, **versions}
+        return make_plan(project, targets or project.targets, tools, only, profile)
 
     def keys(self, **versions: str) -> dict[str, str]:
         """Every job's key by its id."""

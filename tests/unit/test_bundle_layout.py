@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from buildsys.bundle.layout import FOOTER, Entry, Manifest, footer, frames, read_manifest
+from buildsys.bundle.layout import (
+    FOOTER,
+    IMAGES_MAX,
+    Embedded,
+    Entry,
+    Manifest,
+    assemble,
+    footer,
+    frames,
+    read_manifest,
+)
 from buildsys.errors import CorruptError
 
 from .conftest import Golden, flip
@@ -31,6 +42,16 @@ MANIFEST = Manifest(
     ),
     links={"bin/kubectl": "k3s", "bin/aux/ip": "../busybox"},
 )
+
+FULL = replace(
+    MANIFEST,
+    images=(
+        Embedded("k3s-airgap-images-armv6.tar.zst", 3000, "c" * 64, 33),
+        Embedded("more-1.2.tar.zst", 0, "d" * 64, 3033),
+    ),
+    without=("servicelb", "metrics-server"),
+)
+"""With images, and components left out."""
 
 
 def assembled(text: bytes) -> bytes:
@@ -60,6 +81,83 @@ def test_text_of_the_manifest(golden: Golden) -> None:
     golden("manifest.txt", MANIFEST.encode().decode())
 
 
+def test_text_of_a_manifest_with_images(golden: Golden) -> None:
+    golden("manifest-images.txt", FULL.encode().decode())
+
+
+def test_manifest_with_images_is_read(executable: Path) -> None:
+    executable.write_bytes(assembled(FULL.encode()))
+    assert read_manifest(executable) == FULL
+
+
+def test_images_do_not_change_the_data_hash() -> None:
+    assert FULL.data == MANIFEST.data
+    assert MANIFEST.encode() == replace(FULL, images=(), without=()).encode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b" more-1.2.tar.zst", b" ../more.tar.zst"),
+        (b" more-1.2.tar.zst", b" a/more.tar.zst"),
+        (b" more-1.2.tar.zst", b" .more.tar.zst"),
+        (b" more-1.2.tar.zst", b" .tar.zst"),
+        (b" more-1.2.tar.zst", b" more.tar"),
+        (b" more-1.2.tar.zst", b" More.tar.zst"),
+        (b" more-1.2.tar.zst", b" more.tar.zst "),
+        (b" more-1.2.tar.zst", b" more 2.tar.zst"),
+        (b" more-1.2.tar.zst", b" " + b"m" * 121 + b".tar.zst"),
+        (b" more-1.2.tar.zst", b""),
+        (b" more-1.2.tar.zst", b" k3s-airgap-images-armv6.tar.zst"),
+        (b"image 3000 ", b"image many "),
+        (b"without servicelb", b"without"),
+        (b"without servicelb", b"without service lb"),
+        (b"without servicelb", b"without ServiceLB"),
+        (b"without servicelb", b"without a,b"),
+        (b"without servicelb", b"without a=b"),
+    ],
+)
+def test_images_and_components_that_make_no_sense(executable: Path, old: bytes, new: bytes) -> None:
+    text = FULL.encode()
+    assert text.count(old) == 1
+    executable.write_bytes(assembled(text.replace(old, new)))
+    assert "its manifest cannot be read" in refusal(executable)
+
+
+def test_too_many_images(executable: Path) -> None:
+    images = tuple(Embedded(f"{i}.tar.zst", 1, "a" * 64, 13) for i in range(IMAGES_MAX + 1))
+    executable.write_bytes(assembled(replace(MANIFEST, images=images[:-1]).encode()))
+    assert len(read_manifest(executable).images) == IMAGES_MAX
+    executable.write_bytes(assembled(replace(MANIFEST, images=images).encode()))
+    assert "more than 64 images" in refusal(executable)
+
+
+def test_assembled_of_frames_and_images(tmp_path: Path) -> None:
+    contents = {"launcher": LAUNCHER, "f1": b"frame one", "f2": b"two", "i1": b"image", "i2": b""}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    out = io.BytesIO()
+    placed = assemble(
+        out,
+        tmp_path / "launcher",
+        FULL,
+        [tmp_path / "f1", tmp_path / "f2"],
+        [tmp_path / "i1", tmp_path / "i2"],
+    )
+    executable = tmp_path / "k3s"
+    executable.write_bytes(out.getvalue())
+    assert read_manifest(executable) == placed
+    assert out.getvalue().startswith(LAUNCHER + b"frame onetwoimage" + b"k3s-bundle 1\n")
+    assert [data for _, data in frames(executable, placed)] == [b"frame one", b"two"]
+    start = len(LAUNCHER) + len(b"frame onetwo")
+    assert [(i.offset, i.length) for i in placed.images] == [(start, 5), (start + 5, 0)]
+
+
+def test_images_must_be_as_many_as_the_manifest_names() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        FULL.at([(1, 2), (3, 4)], [(5, 6)])
+
+
 def test_footer_is_64_bytes_little_endian() -> None:
     raw = footer(b"text", 0x0102030405)
     assert len(raw) == FOOTER.size == 64
@@ -73,7 +171,7 @@ def test_frames_are_read_from_their_places(executable: Path) -> None:
 
 
 def test_data_hash_does_not_depend_on_places() -> None:
-    moved = MANIFEST.at([(5000, 7), (6000, 8)])
+    moved = MANIFEST.at([(5000, 7), (6000, 8)], [])
     assert [(f.offset, f.length) for f in moved.files] == [(5000, 7), (6000, 8)]
     assert moved.encode() != MANIFEST.encode()
     assert moved.data == MANIFEST.data
@@ -111,7 +209,7 @@ def test_version_alone_shares_the_data() -> None:
 
 def test_places_must_be_as_many_as_files() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        MANIFEST.at([(1, 2)])
+        MANIFEST.at([(1, 2)], [])
 
 
 @pytest.mark.parametrize("length", [0, 1, 63, 64, 100, -1, -64, -65])

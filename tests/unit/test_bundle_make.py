@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from buildsys.bundle import Bundler
 from buildsys.bundle.layout import frames, read_manifest
 from buildsys.cache import Cache
 from buildsys.errors import BudgetError, CorruptError, DiskFullError
-from buildsys.plan import BundlePlan
+from buildsys.plan import BundlePlan, Job
 from buildsys.report import Timeline
 from buildsys.store import Artifact
 
@@ -35,7 +36,16 @@ def made_of(add: Add) -> dict[str, Artifact]:
     }
 
 
-PLAN = BundlePlan("armv6", "f" * 64, "start", ("k3s", "one"))
+@pytest.fixture
+def planned(bundler: MakeBundler) -> BundlePlan:
+    """The plan of what `made_of` holds."""
+    jobs = {
+        name: Job(name, "armv6", key * 64, (), bundler().project.recipes[name])
+        for name, key in (("k3s", "1"), ("one", "2"), ("start", "3"))
+    }
+    members = (jobs["k3s"], jobs["one"])
+    return BundlePlan("armv6", "full", "f" * 64, jobs["start"], members, (), (), ())
+
 
 MakeBundler = Callable[[], Bundler]
 
@@ -49,9 +59,9 @@ def bundler(tree: Tree, cache: Cache, tmp_path: Path) -> MakeBundler:
 
 
 def test_executable_holds_launcher_and_every_file(
-    bundler: MakeBundler, made_of: dict[str, Artifact]
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
 ) -> None:
-    bundle = bundler().make(PLAN, made_of)
+    bundle = bundler().make(planned, made_of)
     assert bundle.path.read_bytes().startswith(b"\x7fELF start")
     assert bundle.path.stat().st_mode & 0o777 == 0o755
     manifest = read_manifest(bundle.path)
@@ -75,9 +85,9 @@ def test_executable_holds_launcher_and_every_file(
 
 
 def test_frames_have_size_checksum_and_a_small_window(
-    bundler: MakeBundler, made_of: dict[str, Artifact]
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
 ) -> None:
-    bundle = bundler().make(PLAN, made_of)
+    bundle = bundler().make(planned, made_of)
     for entry, frame in frames(bundle.path, read_manifest(bundle.path)):
         parameters = zstandard.get_frame_parameters(frame)
         assert parameters.content_size == entry.size
@@ -85,8 +95,10 @@ def test_frames_have_size_checksum_and_a_small_window(
         assert parameters.window_size <= 8 << 20
 
 
-def test_record_tells_what_is_inside(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
-    bundle = bundler().make(PLAN, made_of)
+def test_record_tells_what_is_inside(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
+) -> None:
+    bundle = bundler().make(planned, made_of)
     record = json.loads(bundle.path.with_suffix(".json").read_text())
     assert record == dict(bundle.record)
     assert record["sha256"] == sha256(bundle.path.read_bytes())
@@ -100,37 +112,39 @@ def test_record_tells_what_is_inside(bundler: MakeBundler, made_of: dict[str, Ar
 
 
 def test_same_artifacts_same_bytes(
-    bundler: MakeBundler, made_of: dict[str, Artifact], cache: Cache
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, cache: Cache
 ) -> None:
-    path = bundler().make(PLAN, made_of).path
+    path = bundler().make(planned, made_of).path
     first = path.read_bytes()
     path.unlink()
     for frame in cache.frames.iterdir():
         frame.unlink()
-    assert bundler().make(PLAN, made_of).path.read_bytes() == first
+    assert bundler().make(planned, made_of).path.read_bytes() == first
 
 
-def test_unchanged_executable_is_kept(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
-    first = bundler().make(PLAN, made_of)
+def test_unchanged_executable_is_kept(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
+) -> None:
+    first = bundler().make(planned, made_of)
     stamp = first.path.stat().st_mtime_ns
-    second = bundler().make(PLAN, made_of)
+    second = bundler().make(planned, made_of)
     assert (first.cached, second.cached) == (False, True)
     assert second.path.stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("harm", ["flip", "record", "other key"])
 def test_changed_executable_is_made_anew(
-    bundler: MakeBundler, made_of: dict[str, Artifact], harm: str
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, harm: str
 ) -> None:
-    path = bundler().make(PLAN, made_of).path
+    path = bundler().make(planned, made_of).path
     good = path.read_bytes()
-    plan = PLAN
+    plan = planned
     if harm == "flip":
         flip(path, 20)
     elif harm == "record":
         path.with_suffix(".json").write_text("[]")
     else:
-        plan = BundlePlan(PLAN.target, "e" * 64, PLAN.launcher, PLAN.members)
+        plan = replace(planned, key="e" * 64)
     again = bundler().make(plan, made_of)
     assert not again.cached
     assert again.path.read_bytes() == good
@@ -146,6 +160,7 @@ def test_changed_executable_is_made_anew(
 def test_budget_names_what_is_too_large_and_leaves_nothing(
     bundler: MakeBundler,
     made_of: dict[str, Artifact],
+    planned: BundlePlan,
     tree: Tree,
     path: str,
     old: str,
@@ -154,45 +169,54 @@ def test_budget_names_what_is_too_large_and_leaves_nothing(
 ) -> None:
     tree.edit(path, old, new)
     with pytest.raises(BudgetError, match=named):
-        bundler().make(PLAN, made_of)
+        bundler().make(planned, made_of)
     assert list(bundler().artifacts.iterdir()) == []
 
 
 def test_all_budgets_are_judged_at_once(
-    bundler: MakeBundler, made_of: dict[str, Artifact], tree: Tree, golden: Golden
+    bundler: MakeBundler,
+    made_of: dict[str, Artifact],
+    planned: BundlePlan,
+    tree: Tree,
+    golden: Golden,
 ) -> None:
     for name in ("k3s", "one"):
         tree.edit(f"recipes/{name}/recipe.toml", "[output]", "[output]\nbudget_mib = 0.000001")
     with pytest.raises(BudgetError) as caught:
-        bundler().make(PLAN, made_of)
+        bundler().make(planned, made_of)
     golden("budget.txt", f"{caught.value}\n")
 
 
 def test_budget_keeps_the_executable_of_before(
-    bundler: MakeBundler, made_of: dict[str, Artifact], tree: Tree
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, tree: Tree
 ) -> None:
-    old = bundler().make(PLAN, made_of)
+    old = bundler().make(planned, made_of)
     good = old.path.read_bytes()
     tree.edit("toolchains/armv6.toml", "budget_mib = 62", "budget_mib = 0.000001")
     with pytest.raises(BudgetError):
-        bundler().make(BundlePlan("armv6", "e" * 64, "start", ("k3s", "one")), made_of)
+        bundler().make(replace(planned, key="e" * 64), made_of)
     assert old.path.read_bytes() == good
     assert {p.name for p in old.path.parent.iterdir()} == {"k3s-armv6", "k3s-armv6.json"}
 
 
-def test_damaged_store_entry_stops_it(bundler: MakeBundler, made_of: dict[str, Artifact]) -> None:
+def test_damaged_store_entry_stops_it(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
+) -> None:
     flip(made_of["one"].path("bin/one"), 0)
     with pytest.raises(CorruptError, match="bin/one has sha256"):
-        bundler().make(PLAN, made_of)
+        bundler().make(planned, made_of)
 
 
 def test_full_disk_leaves_nothing(
-    bundler: MakeBundler, made_of: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+    bundler: MakeBundler,
+    made_of: dict[str, Artifact],
+    planned: BundlePlan,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(DiskFullError, match="while bundling k3s-armv6"):
-        bundler().make(PLAN, made_of)
+        bundler().make(planned, made_of)
     assert list(bundler().artifacts.iterdir()) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.cache import ENVIRONMENT, Cache, default_root, disk_errors, write_atomic
+from buildsys.cache import ENVIRONMENT, Cache, default_root, disk_errors, unfinished, write_atomic
 from buildsys.errors import BuildsysError, DiskFullError
 
 pytestmark = pytest.mark.unit
@@ -117,6 +117,22 @@ def test_write_atomic_writes_content_and_mode(tmp_path: Path) -> None:
     write_atomic(path, b"new", mode=0o755)
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o755)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_write_atomic_takes_away_what_a_killed_run_left(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    child = os.fork()
+    if not child:
+        with unfinished(path) as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    others = {f".file.json.{os.getppid()}.tmp", ".other.json.1.tmp"}
+    for name in others:
+        (tmp_path / name).touch()
+    assert f".file.json.{child}.tmp" in {left.name for left in tmp_path.iterdir()}
+    write_atomic(path, b"whole")
+    assert {left.name for left in tmp_path.iterdir()} == {"file.json", *others}
 
 
 @pytest.mark.parametrize(("code", "raised"), [(errno.ENOSPC, DiskFullError), (errno.EIO, OSError)])

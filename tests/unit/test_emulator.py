@@ -107,6 +107,7 @@ def test_arm_is_never_native_here(
 
 def test_amd64_is_native_on_amd64(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     tree.edit("toolchains/other.toml", 'GOARCH = "arm"', 'GOARCH = "amd64"')
+    tree.edit("toolchains/other.toml", "linux/arm/v7", "linux/amd64")
     target = tree.load().targets["other"]
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     assert is_native(target)

@@ -26,6 +26,7 @@ SPECIAL: dict[type[BuildsysError], BuildsysError] = {
             "k3s@v1", pinned="h1:AAAA", found="h1:BBBB", kept=Path("/cache/aside/v1.zip.BBBB")
         ),
         errors.MissingSourceError(["k3s@v1", "debian:iptables=1"]),
+        errors.LackingError("k3s", "s390x", "its assembler does not know it"),
         errors.DiskFullError(Path("/cache/store"), "storing k3s"),
         SomeFailedError([("a-armv6", errors.CheckError("x")), ("b-armv6", errors.PatchError("y"))]),
     )

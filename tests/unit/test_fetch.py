@@ -21,8 +21,17 @@ from buildsys.errors import (
     PatchError,
     UnsafeArchiveError,
 )
-from buildsys.fetch import ATTEMPTS, Fetcher, copy_inputs, debian, fetch_all, go_module, log_name
-from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source
+from buildsys.fetch import (
+    ATTEMPTS,
+    Fetchable,
+    Fetcher,
+    copy_inputs,
+    debian,
+    fetch_all,
+    go_module,
+    log_name,
+)
+from buildsys.model import DebianSource, GoModuleSource, LocalSource
 from buildsys.report import Progress
 from buildsys.toolchain import Toolchain
 
@@ -227,10 +236,10 @@ def test_modified_dependencies_are_named_and_removed(cache: Cache) -> None:
 class Counting(Fetcher):
     """Everything is missing; what is named bad cannot be fetched."""
 
-    def lacks(self, source: Source) -> str | None:
+    def lacks(self, source: Fetchable) -> str | None:
         return None if source.label == "local:here" else source.label
 
-    def fetch(self, source: Source, log: Path) -> None:
+    def fetch(self, source: Fetchable, log: Path) -> None:
         log.write_text("fetched")
         if "bad" in source.label:
             raise FetchError(f"no {source.label}")

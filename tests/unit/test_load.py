@@ -52,7 +52,7 @@ def test_values_are_frozen(tree: Tree) -> None:
         ('kind = "local"\n', "", "source: Unable to extract tag"),
         ('style = "copy"', 'style = "cmake"', "style: Input should be 'go'"),
         ('into = "executable"', 'into = "nowhere"', "output.into: Input should be 'executable'"),
-        ('files = { "tool" = "bin/one" }', "files = {}", "output.files: Dictionary should have"),
+        ('files = { "tool" = "bin/one" }', "files = {}", "output: files: there are none"),
         ('name = "one"', 'name = "uno"', "name: 'uno' is not the folder's name"),
         ('name = "one"', 'name = "One"', "name: String should match pattern"),
         ("needs = []", 'needs = ["thre"]', "needs: no recipe is named 'thre'"),

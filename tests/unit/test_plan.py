@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,10 @@ def test_where_the_checkout_lies_does_not_matter(tree: Tree, tmp_path: Path) -> 
 
 def test_order_of_loading_does_not_matter(tree: Tree) -> None:
     project = tree.load()
-    turned = type(project)(
-        dict(reversed([*project.recipes.items()])), dict(reversed([*project.targets.items()]))
+    turned = replace(
+        project,
+        recipes=dict(reversed([*project.recipes.items()])),
+        targets=dict(reversed([*project.targets.items()])),
     )
     first, second = (make_plan(p, ["armv6"], {"go": "1"}) for p in (project, turned))
     assert first == second
@@ -63,7 +66,24 @@ def test_each_job_follows_what_it_needs(tree: Tree) -> None:
         order = [job.recipe for job in plan.jobs if job.target == target]
         assert sorted(order) == ["aaa", "one", "two", "zzz"]
         for job in plan.jobs:
-            assert all(order.index(need) < order.index(job.recipe) for need in job.needs)
+            assert all(order.index(need.recipe) < order.index(job.recipe) for need in job.needs)
+
+
+def test_tool_of_a_style_changes_the_keys_of_that_style_only(tree: Tree) -> None:
+    tree.edit(TWO, 'style = "copy"', 'style = "certdata"')
+    tree.edit(TWO, "[output]", '[certdata]\nfile = "tool"\n[output]')
+    project = tree.load()
+
+    def keys(style: str, version: str) -> dict[str, str]:
+        tools = {style: {"tool": version}}
+        plan = make_plan(project, project.targets, {"go": "1"}, style_tools=tools)
+        return {job.id: job.key for job in plan.jobs}
+
+    assert keys("meson", "1") == keys("meson", "2")
+    first, second = keys("certdata", "1"), keys("certdata", "2")
+    mine = {"two-armv6", "two-other"}
+    assert {name for name in ALL if first[name] != second[name]} == mine
+    assert {name for name in ALL if first[name] != keys("meson", "1")[name]} == mine
 
 
 def test_key_is_sha256_and_each_job_has_its_own(tree: Tree) -> None:
@@ -133,10 +153,20 @@ def test_toolchain_version(tree: Tree, before: dict[str, str]) -> None:
     assert changed(tree, before, wrappers="a new tool") == ALL
 
 
+def test_tools_of_a_style_are_in_its_keys_alone(tree: Tree) -> None:
+    def keys(**style_tools: dict[str, str]) -> list[str]:
+        made = make_plan(tree.load(), ["armv6"], {"go": "1"}, style_tools=style_tools)
+        return [job.key for job in made.jobs]
+
+    assert keys(yarn={"node": "24"}) == keys() == keys(copy={})
+    assert not set(keys(copy={"node": "24"})) & set(keys())
+    assert keys(copy={"node": "24"}) != keys(copy={"node": "25"})
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('GOARM = "6"', 'GOARM = "7"'),
+        ('GOARM = "6"', 'GOARM = "6"\nGOOTHER = "1"'),
         ("arm1176jzf_s", "cortex_a7"),
         ("eabihf", "eabi"),
         ("bits = 32", 'bits = 32\ncpu_arch = "v6"'),
@@ -156,7 +186,6 @@ def test_go_c_or_elf_table_of_a_target(
         ('"bin/two" }', '"bin/to" }'),
         ("[test]", '[output.links]\n"bin/too" = "two"\n[test]'),
         ("needs = ['one']", "needs = []"),
-        ('into = "executable"', 'into = "build"'),
     ],
 )
 def test_building_part_of_a_recipe(tree: Tree, before: dict[str, str], old: str, new: str) -> None:
@@ -273,7 +302,8 @@ def test_bundle_holds_executables_and_one_launcher(tree: Tree) -> None:
     tree.recipe("lib", into="build")
     tree.recipe("start", into="launcher", needs=["lib"])
     first, second = tree.plan().bundles
-    assert (first.target, first.members, first.launcher) == ("armv6", ("one", "two"), "start")
+    assert (first.target, first.launcher.recipe) == ("armv6", "start")
+    assert [job.recipe for job in first.members] == ["one", "two"]
     assert first.key != second.key
 
 

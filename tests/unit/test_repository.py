@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from buildsys.components import page
+from buildsys.load import load_project
+
 from .conftest import CHECKOUT, git
 
 pytestmark = pytest.mark.unit
 
 MODULES = sorted([*CHECKOUT.glob("buildsys/**/*.py"), CHECKOUT / "tasks.py"])
-PURE = [CHECKOUT / "buildsys/plan.py", *sorted(CHECKOUT.glob("buildsys/model/*.py"))]
+PURE = [
+    *(CHECKOUT / f"buildsys/{name}.py" for name in ("plan", "consistency", "image/oci")),
+    *sorted(CHECKOUT.glob("buildsys/model/*.py")),
+]
 
 EFFECTS = {
     "asyncio",
@@ -125,3 +131,8 @@ def test_no_folder_of_tests_is_passed_over() -> None:
     assert not passed_over & {
         path.name for path in (CHECKOUT / "tests").rglob("*") if path.is_dir()
     }
+
+
+def test_component_page_is_what_the_recipes_say() -> None:
+    written = (CHECKOUT / "docs/components.md").read_text("utf-8")
+    assert written == page(load_project(CHECKOUT)), "invoke list --markdown > docs/components.md"

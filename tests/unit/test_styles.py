@@ -10,14 +10,15 @@ import pytest
 
 from buildsys.cache import Cache
 from buildsys.errors import CheckError, CommandError, ConfigError
-from buildsys.model import GoModuleSource, Recipe
+from buildsys.load import load_project
+from buildsys.model import GoModuleSource, GoOptions, Recipe
 from buildsys.sandbox import Sandbox
-from buildsys.styles import HOST_TOOLS, STYLES, Context, copy, kconfig
+from buildsys.styles import HOST_TOOLS, STYLES, Context, c, copy, go, kconfig, meson
 from buildsys.styles.context import fill
 from buildsys.styles.kconfig import changed, values
 from buildsys.toolchain import Toolchain
 
-from .conftest import Tree
+from .conftest import CHECKOUT, Tree
 
 pytestmark = pytest.mark.unit
 
@@ -147,6 +148,29 @@ def test_copy_names_what_is_not_there(context: Context) -> None:
         copy.build(context)
 
 
+def test_go_stages_from_the_source_and_from_what_it_needs(context: Context) -> None:
+    source = context.sandbox.host("src")
+    (source / "manifests").mkdir()
+    (source / "manifests/a.yaml").write_text("a")
+    (source / "webui").mkdir()
+    (source / "webui/note").write_text("of the source")
+    needed = context.sandbox.host("deps/ui/static/assets")
+    needed.mkdir(parents=True)
+    (needed / "page.js").write_text("made")
+    staged = {"stage": {"manifests/a.yaml": "embed/a.yaml"}, "from": {"ui/static": "webui"}}
+    go.stage(context, GoOptions.model_validate({"build": {"x": "."}, **staged}))
+    assert (source / "embed/a.yaml").read_text() == "a"
+    assert (source / "webui/assets/page.js").read_text() == "made"
+    assert (source / "webui/note").read_text() == "of the source"
+
+
+@pytest.mark.parametrize(("table", "name"), [("stage", "none.yaml"), ("from", "ui/none")])
+def test_go_names_what_cannot_be_staged(context: Context, table: str, name: str) -> None:
+    options = GoOptions.model_validate({"build": {"x": "."}, table: {name: "embed/x"}})
+    with pytest.raises(ConfigError, match=rf"one/recipe\.toml: go\.{table}: no {name}"):
+        go.stage(context, options)
+
+
 MAKE = """#!/bin/sh
 for last; do :; done
 case $last in
@@ -157,13 +181,9 @@ esac
 """
 
 
-def kconfig_context(context: Context, sed: str) -> Context:
-    """A kconfig job whose oldconfig edits .config by the sed script."""
-    make = context.sandbox.host("bin") / "make"
-    make.write_text(MAKE.replace('"$SED"', shlex.quote(sed)))
-    make.chmod(0o755)
-    options = {"kconfig": {"set": {"A": False, "B": True}, "binary": "busybox"}}
-    recipe = context.recipe.model_dump() | {"style": "kconfig"} | options
+def styled(context: Context, options: dict[str, object]) -> Context:
+    """The job with another style, which `options` has the table of."""
+    recipe = context.recipe.model_dump() | {"style": next(iter(options))} | options
     return Context(
         Recipe.model_validate(recipe, strict=False),
         *(
@@ -171,6 +191,26 @@ def kconfig_context(context: Context, sed: str) -> Context:
             for name in ("target", "sandbox", "cache", "toolchain", "env", "jobs", "log")
         ),
     )
+
+
+def kconfig_context(context: Context, sed: str) -> Context:
+    """A kconfig job whose oldconfig edits .config by the sed script."""
+    make = context.sandbox.host("bin") / "make"
+    make.write_text(MAKE.replace('"$SED"', shlex.quote(sed)))
+    make.chmod(0o755)
+    return styled(context, {"kconfig": {"set": {"A": False, "B": True}, "binary": "busybox"}})
+
+
+def test_c_links_libraries_by_their_own_names(context: Context, log: Path) -> None:
+    """A recipe may be named as its library's file is, or as the linker calls it."""
+    compiler = context.sandbox.host("bin") / "cc"
+    compiler.write_text('#!/bin/sh\necho "called: $*"\n')
+    compiler.chmod(0o755)
+    (context.sandbox.host("src") / "main.c").write_text("")
+    options = {"program": "tool", "sources": ["*.c"], "libs": ["zstd", "libmnl"]}
+    c.build(styled(context, {"c": options}))
+    link = [line for line in log.read_text().splitlines() if line.startswith("called: ")][-1]
+    assert " -lzstd -lmnl -o " in link and "/deps/libmnl/lib " in link
 
 
 def test_kconfig_makes_with_the_wanted_values(context: Context) -> None:
@@ -191,6 +231,61 @@ def test_kconfig_value_that_does_not_survive(context: Context, sed: str, lost: s
     with pytest.raises(CheckError, match=f"did not survive: {lost}\n"):
         kconfig.build(kconfig_context(context, sed))
     assert not list(context.sandbox.host("out").iterdir())
+
+
+ARMV6 = """\
+[binaries]
+c = 'cc'
+ar = 'ar'
+ranlib = 'ranlib'
+strip = 'strip'
+pkg-config = 'pkg-config'
+
+[host_machine]
+system = 'linux'
+cpu_family = 'arm'
+cpu = 'arm1176jzf_s'
+endian = 'little'
+
+[properties]
+needs_exe_wrapper = true
+"""
+
+
+def test_cross_file_of_armv6(context: Context) -> None:
+    assert meson.cross_file(load_project(CHECKOUT).targets["armv6"]) == ARMV6
+
+
+@pytest.mark.parametrize(
+    ("triple", "family", "endian"),
+    [
+        ("x86_64-linux-musl", "x86_64", "little"),
+        ("riscv64-linux-musl", "riscv64", "little"),
+        ("powerpc64le-linux-musl", "ppc64", "little"),
+        ("s390x-linux-musl", "s390x", "big"),
+    ],
+)
+def test_cross_file_follows_the_target(
+    context: Context, triple: str, family: str, endian: str
+) -> None:
+    target = context.target.model_copy(
+        update={
+            "c": context.target.c.model_copy(update={"triple": triple, "mcpu": "generic"}),
+            "elf": context.target.elf.model_copy(update={"endian": endian}),
+        }
+    )
+    lines = meson.cross_file(target).splitlines()
+    machine = lines[lines.index("[host_machine]") + 1 :][:4]
+    assert machine == [
+        "system = 'linux'",
+        f"cpu_family = '{family}'",
+        "cpu = 'generic'",
+        f"endian = '{endian}'",
+    ]
+
+
+def test_native_file_compiles_for_the_build_machine() -> None:
+    assert meson.native_file().splitlines()[:2] == ["[binaries]", "c = 'hostcc'"]
 
 
 def test_command_of_a_job_runs_in_its_source_and_is_named(context: Context, log: Path) -> None:

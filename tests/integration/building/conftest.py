@@ -14,6 +14,7 @@ from buildsys.cache import default_root
 from buildsys.toolchain import find_toolchain
 
 from .goproxy import Proxy, go_recipe
+from .meson_project import meson_recipes
 from .project import Checkout, new_checkout
 
 
@@ -21,17 +22,19 @@ from .project import Checkout, new_checkout
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compiler caches with musl and Go's standard library for two ARMv6 CPUs in them.
 
+    And musl for this machine, for which meson makes what a build runs itself.
+
     Made once per toolchain and kept in the user's cache (minutes); each session works on a copy,
     so that no test can spoil the kept ones.
     """
     versions = find_toolchain().versions
-    kept = (
-        default_root(os.environ) / "tests" / f"go{versions['go']}-zig{versions['zig']}-armv6-armv6b"
-    )
+    name = f"go{versions['go']}-zig{versions['zig']}-armv6-armv6b-host"
+    kept = default_root(os.environ) / "tests" / name
     if not kept.is_dir():
         made = tmp_path_factory.mktemp("warm")
         checkout = new_checkout(made / "checkout", made / "cache")
         checkout.standard(text="warming")
+        meson_recipes(checkout, "warming")
         proxy = Proxy(made / "proxy")
         go_recipe(checkout, proxy.standard("warming")[0])
         checkout.other_target("armv6b", {"arm1176jzf_s": "arm1136jf_s"})

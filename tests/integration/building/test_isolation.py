@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .goproxy import Proxy, go_recipe
+from .meson_project import meson_recipes
 from .project import REVEALING, Checkout, machine
 
 pytestmark = pytest.mark.integration
@@ -99,9 +100,12 @@ def test_no_path_of_this_machine_is_compiled_in(
 ) -> None:
     checkout.c("careless", {"main.c": f'#define WORD "{nonce}"\n#define PREFIX "p"\n{REVEALING}'})
     checkout.configured(text=nonce)
+    meson_recipes(checkout, nonce)
     go_recipe(checkout, proxy.standard(nonce)[0])
-    result = checkout.build("careless", "auto", "kconf", "gotool", go_proxy=proxy.url)
-    for job in result.plan.jobs:
+    result = checkout.build("careless", "auto", "kconf", "mes", "gotool", go_proxy=proxy.url)
+    programs = [j for j in result.plan.jobs if j.loaded.recipe.output.into == "executable"]
+    assert len(programs) == 5
+    for job in programs:
         built = result.outcomes[job.id].result
         assert built, job.id
         program = built.artifact.path(f"bin/{job.recipe}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .goproxy import Proxy, go_recipe
+from .meson_project import meson_recipes
 from .project import REVEALING, Checkout, new_checkout, tree
 
 pytestmark = pytest.mark.integration
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.integration
 def fill_in(checkout: Checkout, proxy: Proxy, nonce: str) -> None:
     checkout.standard(text=nonce)
     checkout.configured(text=nonce)
+    meson_recipes(checkout, nonce)
     checkout.c("careless", {"main.c": f'#define WORD "{nonce}"\n#define PREFIX "p"\n{REVEALING}'})
     go_recipe(checkout, proxy.standard(nonce)[0])
 
@@ -54,6 +56,10 @@ def test_built_twice_is_the_same(tmp_path: Path, warm: Path, proxy: Proxy, nonce
     first = build(one, proxy, jobs=1, umask="022")
     time.sleep(1.1)
     second = build(two, proxy, jobs=2, umask="077")
-    assert set(first) == set(second) >= {"auto", "kconf", "gotool", "script", "tool", "careless"}
+    assert (
+        set(first)
+        == set(second)
+        >= {"auto", "kconf", "mes", "gotool", "script", "tool", "careless"}
+    )
     different = sorted(name for name in first if first[name] != second[name])
     assert different == []

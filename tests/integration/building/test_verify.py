@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from buildsys.errors import AuditError, SmokeError
+from buildsys.model import FULL
 from buildsys.verify.verbs import verify
 
 from .project import HELLO, MAKE_RECIPE, Checkout, fill, quoted
@@ -51,7 +52,7 @@ def executable(checkout: Checkout) -> Path:
 def audit_failure(checkout: Checkout) -> str:
     executable(checkout)
     with pytest.raises(AuditError) as caught:
-        verify(checkout.app(), ["armv6"], "audit", as_json=False)
+        verify(checkout.app(), ["armv6"], "audit", FULL, as_json=False)
     return str(caught.value)
 
 
@@ -68,7 +69,7 @@ def verdict(checkout: Checkout, kind: str) -> dict[str, object]:
 
 def test_sound_executable_passes(built: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
     path = executable(built)
-    verify(built.app(), ["armv6"], "audit", as_json=True)
+    verify(built.app(), ["armv6"], "audit", FULL, as_json=True)
     found = verdict(built, "audit")
     assert found["passed"] is True
     record = json.loads(path.with_name("k3s-armv6.json").read_text())
@@ -110,7 +111,7 @@ def test_damaged_frame_is_named(built: Checkout) -> None:
     data[len(data) - 2500] ^= 1
     path.write_bytes(data)
     with pytest.raises(AuditError, match="unpack"):
-        verify(built.app(), ["armv6"], "audit", as_json=False)
+        verify(built.app(), ["armv6"], "audit", FULL, as_json=False)
     assert verdict(built, "audit")["passed"] is False
 
 
@@ -132,7 +133,7 @@ def test_disguised_code_of_another_cpu(built: Checkout) -> None:
 def test_smoke_of_what_is_no_server(built: Checkout) -> None:
     executable(built)
     with pytest.raises(SmokeError, match="first start"):
-        verify(built.app(), ["armv6"], "smoke", as_json=False)
+        verify(built.app(), ["armv6"], "smoke", FULL, as_json=False)
     steps = verdict(built, "smoke")["steps"]
     assert isinstance(steps, list)
     assert [step["name"] for step in steps if step["passed"]] == ["prepare"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Pack:
     window_log: int = 21
     checksum: bool = True
     edit_manifest: Callable[[str], str] | None = None
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    without: Sequence[str] = ()
 
     def data_hash(self) -> str:
         lines = [
@@ -57,7 +59,11 @@ class Pack:
             lines.append(f"file {about} {path}\n")
             body += frame
         lines += [f"link {path} {target}\n" for path, target in self.links.items()]
-        text = self._head() + "".join(lines) + "end\n"
+        extras = [f"without {component}\n" for component in self.without]
+        for name, data in self.images.items():
+            extras.append(f"image {len(data)} {_sha256(data)} {len(body)} {name}\n")
+            body += data
+        text = self._head() + "".join([*extras, *lines]) + "end\n"
         manifest = (self.edit_manifest(text) if self.edit_manifest else text).encode()
         footer = MAGIC + struct.pack(
             "<IIQQ", self.format_version, self.kind, len(body), len(manifest)
