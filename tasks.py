@@ -16,6 +16,7 @@ from buildsys.components import page as components_page
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.model import FULL
+from buildsys.verify.proof import keep
 from buildsys.verify.verbs import verify
 
 HELP = {
@@ -94,12 +95,41 @@ def audit(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: boo
         verify(app, arch, "audit", profile, as_json=json)
 
 
-@task(iterable=["arch"], help=_help("arch", "profile", "cache", "json"))
-def smoke(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: bool = False) -> None:
-    """Start the server of artifacts/k3s-ARCH under the target's CPU; kill it; start it again."""
+@task(
+    iterable=["arch"],
+    help={
+        **_help("arch", "profile", "cache", "json"),
+        "scenario": "boot the target's machine and run this scenario on it",
+        "list": "what scenarios there are, and the machines that they run on",
+    },
+)
+def smoke(
+    _: Context,
+    arch: Any,
+    scenario: str = "smoke",
+    profile: str = FULL,
+    cache: str = "",
+    list: bool = False,  # noqa: A002  the name of the option
+    json: bool = False,
+) -> None:
+    """Start the server of artifacts/k3s-ARCH under the target's CPU; kill it; start it again.
+
+    With --scenario: boot the target's machine, under a kernel that its boards have.
+    """
     with reported():
         app = App(Settings(cache=cache))
-        verify(app, arch, "smoke", profile, as_json=json)
+        if list:
+            show.scenarios(app.project, app.targets(arch), app.artifacts, as_json=json)
+        else:
+            verify(app, arch, scenario, profile, as_json=json)
+
+
+@task(help=_help("json"))
+def proof(_: Context, json: bool = False) -> None:
+    """Write docs/proof.md and its pictures from the verdicts of what was booted."""
+    with reported():
+        app = App(Settings())
+        show.paths(keep(app.artifacts, app.root / "docs", app.project), as_json=json)
 
 
 @task(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from buildsys.cache import Cache
 from buildsys.emulator import find_emulator
 from buildsys.errors import BuildsysError, CorruptError, MissingToolError
-from buildsys.fetch.debian import KEYRING
+from buildsys.fetch.apt import KEYRING
 from buildsys.model import Target
 from buildsys.report import Progress
 from buildsys.sandbox import can_isolate
@@ -37,7 +37,10 @@ PACKAGES = {
     "conntrack": ("conntrack", "test"),
     "ip": ("iproute2", "test"),
     "iptables-nft": ("iptables", "test"),
-    "mkfs.ext4": ("e2fsprogs", "test"),
+    "mkfs.ext4": ("e2fsprogs", "boot"),
+    "debugfs": ("e2fsprogs", "boot"),
+    "dpkg-deb": ("dpkg", "boot"),
+    "fdtput": ("device-tree-compiler", "boot"),
 }
 """Program → its Debian package and what needs it."""
 
@@ -66,6 +69,7 @@ def examine(targets: Iterable[Target], cache: Cache) -> list[Finding]:
             package="debian-archive-keyring",
         ),
         *(_emulator(target) for target in targets),
+        *(_machine(target) for target in targets if target.machine),
         _namespaces(),
         _disk(cache),
     ]
@@ -99,6 +103,14 @@ def _emulator(target: Target) -> Finding:
     except MissingToolError:
         return Finding(name, good=False, detail="not found", package="qemu-user-static")
     return Finding(name, good=True, detail=f"{emulator.program}, cpu {emulator.cpu}")
+
+
+def _machine(target: Target) -> Finding:
+    assert target.machine
+    program = f"qemu-system-{target.machine.emulator}"
+    path = shutil.which(program)
+    name = f"machine of {target.name} (boot)"
+    return Finding(name, path is not None, path or "not found", package=target.machine.debian)
 
 
 def _namespaces() -> Finding:

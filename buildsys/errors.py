@@ -177,6 +177,22 @@ class LackingError(BuildsysError):
         )
 
 
+class BootError(BuildsysError):
+    """A booted machine came to grief: how, in which step, at which guest second; last lines."""
+
+    exit_code = 28
+
+    def __init__(
+        self, kind: str, doing: str, second: float, detail: str, lines: Iterable[str]
+    ) -> None:
+        self.kind = kind
+        shown = "".join(f"\n  | {line}" for line in lines)
+        super().__init__(
+            f"{kind} at guest second {second:.0f}, in step {doing!r}: {detail}{shown}",
+            action="the whole console is in the log beside the verdict",
+        )
+
+
 class SomeFailedError(BuildsysError):
     """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
 

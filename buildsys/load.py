@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +14,19 @@ from pydantic import BaseModel, ValidationError
 
 from buildsys.consistency import inconsistencies
 from buildsys.errors import ConfigError
-from buildsys.model import FULL, GoOptions, LocalSource, Missing, Profile, Recipe, Target
+from buildsys.model import (
+    FULL,
+    GoOptions,
+    LocalSource,
+    Missing,
+    Profile,
+    Recipe,
+    ScenarioTable,
+    Target,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
+Named = TypeVar("Named", Target, ScenarioTable)
 
 
 @dataclass(frozen=True)
@@ -36,10 +46,11 @@ class Project:
     targets: Mapping[str, Target]
     profiles: Mapping[str, Profile]
     missing: Mapping[str, Missing]
+    scenarios: Mapping[str, ScenarioTable]
 
 
 def load_project(root: Path) -> Project:
-    """Read `root/recipes` and `root/toolchains`.
+    """Read recipes, toolchains and scenarios of the checkout at `root`.
 
     Raises `ConfigError` with all mistakes, each with its file and key.
     """
@@ -54,14 +65,9 @@ def load_project(root: Path) -> Project:
             problems.append(f"{where}: name: {recipe.name!r} is not the folder's name")
         inputs = dict(_inputs(recipe, path.parent, where, problems))
         recipes[path.parent.name] = LoadedRecipe(recipe, path.parent, inputs)
-    targets = {}
-    for path in sorted(root.glob("toolchains/*.toml")):
-        target = _read(path, Target, root, problems)
-        if target is None:
-            continue
-        if target.name != path.stem:
-            problems.append(f"{path.relative_to(root)}: name: {target.name!r} is not the file's")
-        targets[path.stem] = target
+    targets = _named(root.glob("toolchains/*.toml"), Target, root, problems)
+    paths = root.glob("buildsys/machine/scenarios/*.toml")
+    scenarios = _named(paths, ScenarioTable, root, problems)
     profiles = _tables(root / "recipes/profiles.toml", Profile, root, problems)
     profiles.setdefault(FULL, Profile(summary="Everything"))
     missing = _tables(root / "recipes/missing.toml", Missing, root, problems)
@@ -69,13 +75,28 @@ def load_project(root: Path) -> Project:
     problems += inconsistencies(bare, targets, profiles, missing)
     if problems:
         raise ConfigError(problems)
-    return Project(recipes, targets, profiles, missing)
+    return Project(recipes, targets, profiles, missing, scenarios)
 
 
 def _read(path: Path, model: type[Model], root: Path, problems: list[str]) -> Model | None:
     where = path.relative_to(root)
     document = _document(path, where, problems)
     return None if document is None else _validated(document, model, where, problems)
+
+
+def _named(
+    paths: Iterable[Path], model: type[Named], root: Path, problems: list[str]
+) -> dict[str, Named]:
+    """One value per file, which has the value's name."""
+    found = {}
+    for path in sorted(paths):
+        value = _read(path, model, root, problems)
+        if value is None:
+            continue
+        if value.name != path.stem:
+            problems.append(f"{path.relative_to(root)}: name: {value.name!r} is not the file's")
+        found[path.stem] = value
+    return found
 
 
 def _tables(path: Path, model: type[Model], root: Path, problems: list[str]) -> dict[str, Model]:

@@ -22,7 +22,7 @@ from buildsys.plan import ANY, Job, Plan
 from buildsys.report import print_table
 from buildsys.scheduler import Outcome
 from buildsys.store import Store
-from buildsys.verify.verdict import Verdict
+from buildsys.verify.verdict import Verdict, last_verdict
 
 MIB = 1024 * 1024
 
@@ -216,3 +216,48 @@ def verdicts(done: Sequence[Verdict], paths: Sequence[Path], *, as_json: bool) -
         print_table(f"{verdict.kind} {verdict.subject.name}", ("step", "result", "seconds"), rows)
         state = "passed" if verdict.passed else "FAILED"
         print(f"{verdict.kind} k3s-{verdict.target}: {state}  {path}")
+
+
+def scenarios(
+    project: Project, targets: Sequence[Target], artifacts: Path, *, as_json: bool
+) -> None:
+    """What can be booted where, and how it ended last."""
+    table = [
+        {
+            "scenario": scenario.name,
+            "summary": scenario.summary,
+            "memory_mib": scenario.memory_mib,
+            "target": target.name,
+            "machine": target.machine.machine if target.machine else None,
+            "verdict": last_verdict(artifacts, target.name, scenario.name),
+        }
+        for scenario in project.scenarios.values()
+        for target in targets
+    ]
+    if as_json:
+        print_json(table)
+        return
+    columns = ("scenario", "MiB", "target", "machine", "last verdict", "summary")
+    print_table(
+        "",
+        columns,
+        [
+            (
+                str(row["scenario"]),
+                str(row["memory_mib"]),
+                str(row["target"]),
+                str(row["machine"] or "none"),
+                str(row["verdict"]),
+                str(row["summary"]),
+            )
+            for row in table
+        ],
+    )
+
+
+def paths(written: Sequence[Path], *, as_json: bool) -> None:
+    """Files that a verb wrote."""
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        print("\n".join(str(path) for path in written))

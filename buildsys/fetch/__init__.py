@@ -12,7 +12,14 @@ from buildsys.cache import Cache, disk_errors
 from buildsys.errors import BuildsysError, FetchError
 from buildsys.fetch import debian, go_module, yarn
 from buildsys.load import LoadedRecipe
-from buildsys.model import DebianSource, GoModuleSource, LocalSource, Source, YarnOptions
+from buildsys.model import (
+    DebianSource,
+    GoModuleSource,
+    KernelTable,
+    LocalSource,
+    Source,
+    YarnOptions,
+)
 from buildsys.report import Progress
 from buildsys.run import workers
 from buildsys.toolchain import Toolchain
@@ -24,7 +31,7 @@ PARALLEL = 4
 """Downloads at once: they wait for the network, not for cores."""
 
 
-Fetchable = Source | yarn.LockedPackages
+Fetchable = Source | yarn.LockedPackages | KernelTable
 
 
 def wanted(loaded: LoadedRecipe) -> Iterator[Fetchable]:
@@ -49,6 +56,8 @@ class Fetcher:
             return go_module.lacks(source, self.cache)
         if isinstance(source, DebianSource):
             return debian.lacks(source, self.cache)
+        if isinstance(source, KernelTable):
+            return debian.lacks_kernel(source, self.cache)
         if isinstance(source, yarn.LockedPackages):
             return yarn.lacks(source.loaded.recipe, self.cache)
         return None
@@ -69,6 +78,8 @@ class Fetcher:
                     go_module.fetch(source, self.cache, self.toolchain, self.go_proxy, log)
                 elif isinstance(source, DebianSource):
                     debian.fetch(source, self.cache, self.debian_mirror, log)
+                elif isinstance(source, KernelTable):
+                    debian.fetch_kernel(source, self.cache, self.debian_mirror, log)
                 elif isinstance(source, yarn.LockedPackages):
                     self._fetch_packages(source.loaded, log)
                 return

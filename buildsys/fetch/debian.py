@@ -1,36 +1,38 @@
-"""Debian source packages, by apt with a configuration of our own: no root, no deb-src on the host.
-
-The mirror is the one that the host's apt has, or the option's.
-"""
+"""Debian source packages and kernels, by apt."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from uuid import uuid4
 
 from buildsys.archive import unpack_tar
-from buildsys.cache import Cache, disk_errors, file_sha256
-from buildsys.errors import (
-    BuildsysError,
-    CommandError,
-    CorruptError,
-    FetchError,
-    HashMismatchError,
-    MissingToolError,
-)
-from buildsys.model import DebianSource
+from buildsys.cache import Cache, file_sha256
+from buildsys.errors import CommandError, CorruptError, FetchError, HashMismatchError
+from buildsys.fetch import apt
+from buildsys.model import DebianSource, KernelTable
 from buildsys.patch import apply_patch
 from buildsys.run import output
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-"""Where Debian and Ubuntu install the keys of Debian's archive."""
+Pinned = DebianSource | KernelTable
+"""What comes from Debian: a source package, or a kernel's binary package."""
 
 
 def file_path(name: str, sha256: str, cache: Cache) -> Path:
     """Where a fetched file lies: by its hash, so that names cannot clash."""
     return cache.downloads / "debian" / sha256[:16] / name
+
+
+def kernel_path(kernel: KernelTable, cache: Cache) -> Path:
+    """Where a fetched kernel package lies."""
+    version = kernel.version.partition(":")[2] or kernel.version
+    name = f"{kernel.package}_{version}_{kernel.architecture}.deb"
+    return file_path(name, kernel.sha256, cache)
+
+
+def lacks_kernel(kernel: KernelTable, cache: Cache) -> str | None:
+    """The package's name if it is not there."""
+    return None if kernel_path(kernel, cache).is_file() else kernel.label
 
 
 def lacks(source: DebianSource, cache: Cache) -> str | None:
@@ -46,28 +48,47 @@ def fetch(source: DebianSource, cache: Cache, mirror: str | None, log: Path) -> 
 
     Raises `FetchError`, `HashMismatchError` (the file is kept aside), `MissingToolError`.
     """
-    apt = _apt(source, cache, mirror, log)
-    partial = cache.downloads / "debian" / "partial" / f"{source.package}_{source.suite}"
-    partial.mkdir(parents=True, exist_ok=True)
-    wanted = f"{source.package}={source.version}"
-    # One apt at a time writes the lists.
-    with cache.lock("apt"):
-        if not _known(apt, wanted, log):
-            _call([*apt, "update"], source, log, partial)
-    _call([*apt, "source", "--download-only", "--only-source", wanted], source, log, partial)
+    command = apt.configured(cache, source.suite, mirror, log)
+    verb = ("source", "--download-only", "--only-source")
+    partial = _download(command, verb, source, cache, log)
     for name, sha in source.files.items():
         _take(source, partial / name, sha, cache)
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _known(apt: list[str], wanted: str, log: Path) -> bool:
+def fetch_kernel(kernel: KernelTable, cache: Cache, mirror: str | None, log: Path) -> None:
+    """Download a kernel's package and check it; raises as `fetch` does."""
+    command = apt.configured(cache, kernel.suite, mirror, log, kernel.architecture)
+    partial = _download(command, ("download",), kernel, cache, log)
+    path = kernel_path(kernel, cache)
+    found = next(partial.glob("*.deb"), partial / path.name)
+    _take(kernel, found.rename(partial / path.name), kernel.sha256, cache)
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _download(
+    command: list[str], verb: tuple[str, ...], source: Pinned, cache: Cache, log: Path
+) -> Path:
+    """Let apt put the files of `source` into a folder of their own; the folder."""
+    partial = cache.downloads / "debian" / "partial" / f"{source.package}_{source.suite}"
+    partial.mkdir(parents=True, exist_ok=True)
+    wanted = f"{source.package}={source.version}"
+    # One apt at a time writes the lists.
+    with cache.lock("apt"):
+        if not _known([*command, *verb, "--print-uris", wanted], source.package, log):
+            _call([*command, "update"], source, log, partial)
+    _call([*command, *verb, wanted], source, log, partial)
+    return partial
+
+
+def _known(argv: list[str], package: str, log: Path) -> bool:
     try:
-        return wanted.split("=")[0] in output([*apt, "source", "--print-uris", wanted], log=log)
+        return package in output(argv, log=log)
     except CommandError:
         return False
 
 
-def _call(argv: list[str], source: DebianSource, log: Path, folder: Path) -> None:
+def _call(argv: list[str], source: Pinned, log: Path, folder: Path) -> None:
     try:
         # apt writes a source package into its working directory.
         output(["env", f"--chdir={folder}", *argv], log=log)
@@ -79,12 +100,12 @@ def _call(argv: list[str], source: DebianSource, log: Path, folder: Path) -> Non
         ) from error
 
 
-def _take(source: DebianSource, path: Path, sha256: str, cache: Cache) -> None:
+def _take(source: Pinned, path: Path, sha256: str, cache: Cache) -> None:
     if not path.is_file():
         raise FetchError(
             f"{source.label} has no file {path.name}",
-            cause="the recipe names a file that is not in the .dsc",
-            action=f"correct source.files of {source.package}",
+            cause="the pin names a file that the package does not have",
+            action=f"correct the pinned files of {source.package}",
         )
     found = file_sha256(path)
     if found != sha256:
@@ -131,50 +152,3 @@ def _apply_series(patches: Path, folder: Path, source: DebianSource, log: Path) 
         name = line.split("#")[0].strip()
         if name:
             apply_patch(patches / name, folder, f"{source.label}: {name}", log)
-
-
-def _apt(source: DebianSource, cache: Cache, mirror: str | None, log: Path) -> list[str]:
-    if not shutil.which("apt-get"):
-        raise MissingToolError(
-            f"{source.label} is fetched by apt-get, which is not installed",
-            action="use a Debian or Ubuntu host, or copy the cache's downloads from one",
-        )
-    if not KEYRING.is_file():
-        raise MissingToolError(
-            f"the keys of Debian's archive are not at {KEYRING}",
-            action="apt-get install debian-archive-keyring",
-        )
-    folder = cache.root / "apt" / source.suite
-    with disk_errors(folder, "preparing apt"):
-        for name in ("lists/partial", "archives/partial"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        listing = folder / "sources.list"
-        uri = mirror or host_mirror(log)
-        listing.write_text(f"deb-src [signed-by={KEYRING}] {uri} {source.suite} main\n")
-    options = {
-        "Dir::Etc::sourcelist": listing,
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder,
-        "Dir::Cache::archives": folder / "archives",
-        "APT::Get::List-Cleanup": "false",
-        "Acquire::Retries": "2",
-    }
-    if os.geteuid() == 0:
-        # apt would drop to a user who may not write here.
-        options["APT::Sandbox::User"] = "root"
-    pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-    return ["apt-get", "-q", *pairs]
-
-
-def host_mirror(log: Path) -> str:
-    """The Debian mirror of the host's own apt. Raises `BuildsysError` where it has none."""
-    text = output(["apt-get", "indextargets", "--format", "$(REPO_URI)"], log=log)
-    for uri in dict.fromkeys(text.split()):
-        if uri.rstrip("/").endswith("/debian"):
-            return uri.rstrip("/")
-    raise BuildsysError(
-        "the host's apt knows no Debian mirror",
-        cause="this is no Debian, or its sources are empty",
-        action="name one with --debian-mirror or K3S_BUILDSYS_DEBIAN_MIRROR",
-    )

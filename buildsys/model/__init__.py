@@ -2,6 +2,7 @@
 
 from buildsys.model.base import Frozen
 from buildsys.model.image import ImageTable
+from buildsys.model.machine import DeviceTreeEdit, KernelTable, MachineTable
 from buildsys.model.options import (
     AutotoolsOptions,
     CertdataOptions,
@@ -16,6 +17,7 @@ from buildsys.model.options import (
 )
 from buildsys.model.profile import FULL, Missing, Profile, bundle_suffix
 from buildsys.model.recipe import Output, Patch, Recipe, RecipeTest
+from buildsys.model.scenario import ScenarioTable, Step
 from buildsys.model.source import DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.model.target import Target
 
@@ -26,12 +28,15 @@ __all__ = [
     "CertdataOptions",
     "CopyOptions",
     "DebianSource",
+    "DeviceTreeEdit",
     "Frozen",
     "GoModuleSource",
     "GoOptions",
     "ImageTable",
     "KconfigOptions",
+    "KernelTable",
     "LocalSource",
+    "MachineTable",
     "MakeOptions",
     "MesonOptions",
     "Missing",
@@ -41,7 +46,9 @@ __all__ = [
     "Profile",
     "Recipe",
     "RecipeTest",
+    "ScenarioTable",
     "Source",
+    "Step",
     "Target",
     "YarnOptions",
     "bundle_suffix",

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from buildsys.elf import Bounds, Guarded
 from buildsys.model.base import Frozen, Name, Sentence
+from buildsys.model.machine import MachineTable
 
 Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le", "386"]
 
@@ -103,6 +104,7 @@ class Target(Frozen):
     control: ControlTable | None = None
     image: PlatformTable
     executable: ExecutableTable
+    machine: MachineTable | None = None
 
     @model_validator(mode="after")
     def _platform(self) -> Target:

@@ -7,21 +7,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from buildsys import show
-from buildsys.app import App
+from buildsys.app import App, raise_all
 from buildsys.emulator import find_emulator
-from buildsys.errors import AuditError, NotBuiltError, SmokeError
+from buildsys.errors import AuditError, LackingError, NotBuiltError, SmokeError, UnknownNameError
+from buildsys.fetch import debian, fetch_all
 from buildsys.model import Target, bundle_suffix
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
+from buildsys.verify.boot import Booter
 from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
 
 
 def verify(app: App, names: Sequence[str], kind: str, profile: str, *, as_json: bool) -> None:
-    """Audit or smoke the executables of the named targets; write and print the verdicts.
+    """Audit, smoke or boot the executables of the named targets; write and print the verdicts.
 
-    Raises `AuditError` or `SmokeError` after all targets had their turn.
+    `kind` is "audit", "smoke" or a scenario's name. Raises `AuditError` or `SmokeError` after all
+    targets had their turn.
     """
+    if kind not in ("audit", "smoke", *app.project.scenarios):
+        raise UnknownNameError("scenario", kind, app.project.scenarios)
     verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
     paths = [verdict.write(app.artifacts / "verdicts") for verdict in verdicts]
     show.verdicts(verdicts, paths, as_json=as_json)
@@ -45,10 +50,36 @@ def _one(app: App, target: Target, profile: str, kind: str) -> Verdict:
         )
     if kind == "smoke":
         return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
+    if kind != "audit":
+        return _booter(app, target).boot(executable, app.project.scenarios[kind])
     emulator = find_emulator(target)
     beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
     return auditor.audit(executable, json.loads(record.read_text("utf-8")))
+
+
+def _booter(app: App, target: Target) -> Booter:
+    """What boots the target's machine; fetches its kernel where that is not at hand."""
+    if target.machine is None:
+        raise LackingError("machine", target.name, "nobody has described one in its [machine] yet")
+    kernel = target.machine.kernel
+    if app.fetcher.lacks(kernel):
+        raise_all(fetch_all([kernel], app.fetcher, app.progress, app.timeline.add).items())
+    job = next(job for job in app.plan([target.name], ["busybox"]).jobs if job.recipe == "busybox")
+    busybox = Store(app.cache).get(job.key)
+    if busybox is None:
+        raise NotBuiltError(
+            f"the guest's busybox for {target.name} is not in the store",
+            action=f"run `invoke build --arch {target.name} --only busybox`",
+        )
+    return Booter(
+        target.name,
+        target.machine,
+        debian.kernel_path(kernel, app.cache),
+        busybox.path("bin/busybox"),
+        app.cache,
+        app.progress,
+    )
 
 
 def _beside(app: App, target: Target, profile: str) -> Iterator[tuple[str, Path]]:

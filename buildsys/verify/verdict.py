@@ -40,6 +40,7 @@ class Verdict:
     log: Path
     steps: list[Step] = field(default_factory=list)
     started: float = field(default_factory=time.time)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -76,6 +77,7 @@ class Verdict:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(sum(step.seconds for step in self.steps), 3),
             "log": str(self.log.name),
+            "facts": self.facts,
             "steps": [asdict(step) for step in self.steps],
         }
 
@@ -90,6 +92,20 @@ class Verdict:
         write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
         write_atomic(path.with_suffix(".xml"), junit(data))
         return path
+
+
+def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:
+    """How `kind` ended last for `k3s-<suffix>`: none, passed, FAILED, or stale.
+
+    Stale is a verdict about other bytes than those of the executable that is there now.
+    """
+    try:
+        found = json.loads((artifacts / "verdicts" / f"{suffix}-{kind}.json").read_text("utf-8"))
+        if found["sha256"] != file_sha256(artifacts / f"k3s-{suffix}"):
+            return "stale"
+        return "passed" if found["passed"] else "FAILED"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "none"
 
 
 def junit(data: dict[str, Any]) -> bytes:

@@ -28,6 +28,7 @@ SPECIAL: dict[type[BuildsysError], BuildsysError] = {
         errors.MissingSourceError(["k3s@v1", "debian:iptables=1"]),
         errors.LackingError("k3s", "s390x", "its assembler does not know it"),
         errors.DiskFullError(Path("/cache/store"), "storing k3s"),
+        errors.BootError("stalled", "ready", 112.4, "no word for 240 wall seconds", ["last line"]),
         SomeFailedError([("a-armv6", errors.CheckError("x")), ("b-armv6", errors.PatchError("y"))]),
     )
 }

@@ -1,0 +1,1 @@
+"""Booting a target's executable on an emulated board: kernel, guest, QEMU, console, scenarios."""

@@ -1,0 +1,192 @@
+"""A running machine: switched on, asked for steps over its console, watched, switched off."""
+
+from __future__ import annotations
+
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qemu.qmp import QMPError
+from qemu.qmp.legacy import QEMUMonitorProtocol
+
+from buildsys.errors import BootError
+from buildsys.machine.console import (
+    FATAL,
+    Answer,
+    Booted,
+    Console,
+    Ended,
+    Event,
+    Garbled,
+    State,
+    Trouble,
+    request,
+)
+from buildsys.machine.qemu import Files
+from buildsys.run import ending_with_us
+
+SILENCE_SECONDS = 240
+"""Wall seconds without a word after which a guest is taken to have stalled. A loaded raspi0 under
+-icount needs about 4 wall seconds for one of its own, and speaks every 5 of these."""
+
+GRACE = 1.2
+"""How much longer than a step's time, in guest seconds, its answer may take."""
+
+CONNECT_SECONDS = 20
+
+
+@dataclass
+class Running:
+    """One boot of a machine. `beats` are what it said of itself, in order."""
+
+    process: subprocess.Popen[bytes]
+    files: Files
+    nonce: str
+    told: Callable[[State], None] = lambda _: None
+    console: Console = field(default_factory=Console)
+    beats: list[State] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    _line: socket.socket | None = None
+    _number: int = 0
+
+    @property
+    def uptime(self) -> float:
+        """The guest's last known second."""
+        return self.beats[-1].uptime if self.beats else 0.0
+
+    def boot(self, within: float) -> Booted:
+        """Wait for the guest's first word. Raises `BootError`."""
+        self._line = _connected(Path(self.files.console), self.process)
+        for event in self._events("boot", within):
+            if isinstance(event, Booted):
+                return event
+        raise AssertionError("unreachable")
+
+    def step(self, name: str, run: str, expect: str, within: int, every: int) -> Answer:
+        """Have the guest run a command; its answer. Raises `BootError` if none comes."""
+        self._number += 1
+        self._send(request(self._number, within, every, expect, run))
+        for event in self._events(name, self.uptime + within * GRACE + 30):
+            if isinstance(event, Garbled):
+                self._send(b"again\n")
+            elif isinstance(event, Answer) and event.id == self._number:
+                return event
+        raise AssertionError("unreachable")
+
+    def off(self, within: float) -> None:
+        """Let the guest end in good order. Raises `BootError` without its sentinel."""
+        self._send(b"off\n")
+        for event in self._events("off", self.uptime + within):
+            if isinstance(event, Ended) and event.nonce == self.nonce:
+                break
+        self._quit()
+
+    def cut(self) -> None:
+        """Take the power away."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def end(self) -> None:
+        """Leave nothing running, whatever happened."""
+        if self.process.poll() is None:
+            self.cut()
+        self._close()
+
+    def _close(self) -> None:
+        if self._line:
+            self._line.close()
+            self._line = None
+
+    def _quit(self) -> None:
+        """The guest may have switched itself off already."""
+        with suppress(OSError, QMPError):
+            control = QEMUMonitorProtocol(str(self.files.control))
+            control.connect()
+            control.cmd("quit")
+            control.close()
+        try:
+            self.process.wait(CONNECT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def _send(self, data: bytes) -> None:
+        assert self._line is not None
+        try:
+            self._line.sendall(data)
+        except OSError as error:
+            raise self._failure("the emulator ended", "sending a step", str(error)) from error
+
+    def _events(self, doing: str, until: float) -> Iterator[Event]:
+        """What the guest says, until `until` of its seconds. Raises `BootError`."""
+        assert self._line is not None
+        heard = time.monotonic()
+        while True:
+            ready, _, _ = select.select([self._line], [], [], 1.0)
+            data = self._line.recv(65536) if ready else b""
+            if data:
+                heard = time.monotonic()
+                yield from self._noted(data, doing)
+            elif ready or self.process.poll() is not None:
+                raise self._failure("the emulator ended", doing, self._exit_text())
+            elif time.monotonic() - heard > SILENCE_SECONDS:
+                raise self._failure("stalled", doing, f"no word for {SILENCE_SECONDS} wall seconds")
+            if self.uptime > until:
+                raise self._failure("timeout", doing, f"no end by guest second {until:.0f}")
+
+    def _noted(self, data: bytes, doing: str) -> Iterator[Event]:
+        for event in self.console.feed(data):
+            state = event if isinstance(event, State) else getattr(event, "state", None)
+            if state:
+                self.beats.append(state)
+                self.told(state)
+            if isinstance(event, Trouble):
+                self.troubles.append(event)
+                if event.kind in FATAL:
+                    raise self._failure(event.kind, doing, event.line)
+            yield event
+
+    def _exit_text(self) -> str:
+        status = self.process.wait()
+        ended = f"QEMU ended with status {status}" if status else "the guest restarted or halted"
+        return ended + (f"; {self.troubles[-1].line}" if self.troubles else "")
+
+    def _failure(self, kind: str, doing: str, detail: str) -> BootError:
+        return BootError(kind, doing, self.uptime, detail, self.console.lines[-15:])
+
+
+def switch_on(argv: list[str], files: Files, nonce: str, errors: Path) -> Running:
+    """Start QEMU. What it writes of its own accord goes to `errors`."""
+    for path in (files.console, files.control):
+        Path(path).unlink(missing_ok=True)
+    with errors.open("ab") as out:
+        process = subprocess.Popen(
+            ending_with_us(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Running(process, files, nonce)
+
+
+def _connected(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
+    until = time.monotonic() + CONNECT_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        line = socket.socket(socket.AF_UNIX)
+        try:
+            line.connect(str(path))
+        except OSError:
+            line.close()
+            time.sleep(0.05)
+        else:
+            return line
+    detail = f"QEMU ended with status {process.poll()}"
+    raise BootError("the emulator did not start", "boot", 0, detail, [])

@@ -1,0 +1,1 @@
+"""Files of the guest's root; shell for busybox, read by `buildsys.machine.root`."""

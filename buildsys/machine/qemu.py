@@ -1,0 +1,98 @@
+"""The command line of QEMU and of the kernel for a machine. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from buildsys.model import MachineTable
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where everything of one boot lies."""
+
+    folder: PurePath
+
+    @property
+    def kernel(self) -> PurePath:
+        """The kernel's image."""
+        return self.folder / "kernel"
+
+    @property
+    def device_tree(self) -> PurePath:
+        """The device tree, edited."""
+        return self.folder / "board.dtb"
+
+    @property
+    def initramfs(self) -> PurePath:
+        """The first root."""
+        return self.folder / "initramfs"
+
+    @property
+    def disk(self) -> PurePath:
+        """The disk's image, raw."""
+        return self.folder / "disk"
+
+    @property
+    def console(self) -> PurePath:
+        """The socket of the serial line."""
+        return self.folder / "console"
+
+    @property
+    def control(self) -> PurePath:
+        """The socket of QMP."""
+        return self.folder / "control"
+
+
+def command_line(
+    machine: MachineTable, files: Files, log: PurePath, append: str, *, network: bool
+) -> list[str]:
+    """QEMU's arguments; everything that is said on the console goes to `log` as well."""
+    return [
+        f"qemu-system-{machine.emulator}",
+        *("-machine", machine.machine, "-accel", machine.accelerator),
+        *(("-cpu", machine.cpu) if machine.cpu else ()),
+        *("-smp", str(machine.cores), "-m", str(machine.memory_mib)),
+        *(("-icount", machine.icount) if machine.icount else ()),
+        *("-nodefaults", "-display", "none", "-no-reboot"),
+        *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", append),
+        *(("-dtb", str(files.device_tree)) if machine.kernel.device_tree else ()),
+        *("-chardev", f"socket,id=console,path={files.console},server=on,wait=off,logfile={log}"),
+        *("-serial", "chardev:console"),
+        *("-qmp", f"unix:{files.control},server=on,wait=off"),
+        *_disk(machine, files),
+        *_network(machine, network=network),
+    ]
+
+
+def _disk(machine: MachineTable, files: Files) -> list[str]:
+    drive = f"file={files.disk},format=raw,cache=writeback,discard=unmap"
+    if machine.disk == "sd":
+        return ["-drive", f"{drive},if=sd"]
+    return ["-drive", f"{drive},if=none,id=disk", "-device", f"{machine.disk},drive=disk"]
+
+
+def _network(machine: MachineTable, *, network: bool) -> list[str]:
+    if not network:
+        return ["-nic", "none"]
+    return ["-netdev", "user,id=net,restrict=on", "-device", f"{machine.network},netdev=net"]
+
+
+def kernel_line(machine: MachineTable, nonce: str, clock: int) -> str:
+    """The kernel's command line. `clock` in seconds of Unix time; `nonce` comes back at the end.
+
+    Only errors of the kernel go to the console, so that lines of the guest stay whole.
+    """
+    words = (
+        f"console={machine.console}",
+        "loglevel=4",
+        "panic=1",
+        "cgroup_no_v1=all",
+        machine.append,
+        f"guest.console={machine.console}",
+        f"guest.disk={machine.disk_node}",
+        f"guest.clock={clock}",
+        f"guest.nonce={nonce}",
+    )
+    return " ".join(word for word in words if word)

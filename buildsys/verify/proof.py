@@ -1,0 +1,137 @@
+"""docs/proof.md: what was booted, on which bytes, and what is not proven. From verdicts only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from buildsys.cache import write_atomic
+from buildsys.errors import NotBuiltError
+from buildsys.load import Project
+from buildsys.verify.chart import Series, chart
+
+HEADER = """# Proof
+
+Made by `invoke proof` from the verdicts in `docs/proof/`, which are those of `invoke smoke
+--scenario`; a test compares it. A guest second is the emulated board's; memory is what its kernel
+calls available, and what is resident of k3s. The sha256 names the executable that was booted.
+"""
+
+_KEPT = ("kind", "target", "file", "sha256", "passed", "started", "seconds", "facts", "steps")
+
+
+def keep(artifacts: Path, docs: Path, project: Project) -> list[Path]:
+    """Copy the scenarios' verdicts to `docs/proof`, draw them, write the page; what was written.
+
+    Raises `NotBuiltError` where there is no verdict.
+    """
+    found = [
+        path
+        for name in project.scenarios
+        for path in sorted((artifacts / "verdicts").glob(f"*-{name}.json"))
+    ]
+    if not found:
+        raise NotBuiltError(
+            f"no scenario has a verdict in {artifacts / 'verdicts'}",
+            action="run `invoke smoke --arch ARCH --scenario NAME`; `invoke smoke --list` has them",
+        )
+    folder = docs / "proof"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for path in found:
+        verdict = json.loads(path.read_text("utf-8"))
+        short = {key: verdict[key] for key in _KEPT}
+        place = folder / path.name
+        write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
+        for number, picture in enumerate(pictures(short), 1):
+            name = place.with_name(f"{path.stem}-{number}.svg")
+            write_atomic(name, picture.encode())
+            written.append(name)
+        written.append(place)
+    page_path = docs / "proof.md"
+    write_atomic(page_path, page(kept(docs), project).encode())
+    return [*written, page_path]
+
+
+def kept(docs: Path) -> dict[str, Any]:
+    """The verdicts that the page is made of, by name."""
+    paths = sorted((docs / "proof").glob("*.json"))
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
+
+
+def pictures(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """One picture for each boot of a verdict."""
+    title = f"{verdict['target']}: {verdict['kind']}"
+    boots = [beats for beats in verdict["facts"].get("boots", ()) if beats]
+    for number, beats in enumerate(boots, 1):
+        names = (("available", "available"), ("rss", "resident, k3s"), ("swap", "swapped"))
+        series = [
+            Series(name, [(beat["uptime"], beat[key]) for beat in beats])
+            for key, name in names
+            if any(beat[key] for beat in beats)
+        ]
+        marks = [
+            (step["facts"]["at"], step["name"])
+            for step in verdict["steps"]
+            if "at" in step["facts"]
+        ]
+        of = f", boot {number} of {len(boots)}" if len(boots) > 1 else ""
+        yield chart(f"{title}{of}", series, marks if len(boots) == 1 else [])
+
+
+def page(verdicts: Mapping[str, Mapping[str, Any]], project: Project) -> str:
+    """The whole page."""
+    lines = [HEADER]
+    for name, verdict in verdicts.items():
+        lines += _section(name, verdict)
+    lines += ["## Not proven", "", *_unproven(verdicts.values(), project), ""]
+    return "\n".join(lines)
+
+
+def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
+    facts = verdict["facts"]
+    state = "passed" if verdict["passed"] else "FAILED"
+    yield f"## {verdict['target']}, {verdict['kind']}: {state}"
+    yield ""
+    yield (
+        f"`{verdict['file']}`, sha256 `{verdict['sha256']}`, {verdict['started']}, on "
+        f"{facts['machine']} under {facts['kernel']}; {facts['wall_seconds']} wall seconds."
+    )
+    yield ""
+    yield "| step | result | guest seconds | at | available MiB | k3s MiB |"
+    yield "|---|---|---|---|---|---|"
+    for step in verdict["steps"]:
+        known = step["facts"]
+        cells = [known.get(key, "") for key in ("guest_seconds", "at", "available_mib", "rss_mib")]
+        result = "passed" if step["passed"] else f"**FAILED**: {_first_line(step['detail'])}"
+        yield f"| {step['name']} | {result} | {' | '.join(str(cell) for cell in cells)} |"
+    yield ""
+    least = verdict["steps"][-1]["facts"]
+    if "least_available_mib" in least:
+        yield (
+            f"At the worst {least['least_available_mib']} MiB were available, of k3s "
+            f"{least['most_resident_mib']} MiB resident, {least['most_swapped_mib']} swapped."
+        )
+        yield ""
+    for number, _ in enumerate(pictures(verdict), 1):
+        yield f"![memory over guest time](proof/{name}-{number}.svg)"
+        yield ""
+
+
+def _first_line(text: str) -> str:
+    return re.sub(r"[|\n].*", "", text.splitlines()[0] if text else "")
+
+
+def _unproven(verdicts: Iterable[Mapping[str, Any]], project: Project) -> Iterator[str]:
+    passed = {(v["target"], v["kind"]) for v in verdicts if v["passed"]}
+    found = [
+        f"- {target}, {scenario.name}: {scenario.summary[0].lower()}{scenario.summary[1:]}"
+        for target in project.targets
+        for scenario in project.scenarios.values()
+        if (target, scenario.name) not in passed
+    ]
+    yield from found or ["Nothing that has a scenario."]
+    yield "- any target on real hardware: everything above ran in an emulator"
