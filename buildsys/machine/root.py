@@ -32,7 +32,7 @@ def boot_archive(machine: MachineTable, kernel: Kernel, busybox: bytes) -> bytes
     names = _closed(machine.boot_modules, kernel)
     return initramfs.archive(
         [
-            *(initramfs.folder(name) for name in ("bin", "dev", "proc", "root", "modules")),
+            *(initramfs.folder(name) for name in ("bin", "dev", "proc", "disk", "modules")),
             # The kernel opens it for the first program before /dev is mounted.
             initramfs.character("dev/console", 5, 1),
             initramfs.file("bin/busybox", busybox, 0o755),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from buildsys.model.base import Frozen, Name, Sentence
+from buildsys.model.base import FileName, Frozen, Name, Sentence
 
 
 def _regular(text: str) -> str:
@@ -25,7 +25,9 @@ Power = Literal["boot", "cut", "off"]
 
 
 class Step(Frozen):
-    """One thing that is tried: a shell command in the guest, or something done to its power.
+    """One thing that is tried: a shell command, or something done to the machine's power.
+
+    A command runs in the guest, or on the host, where `within` and `every` are the host's seconds.
 
     The command passes if it ends with 0 and `expect` is found in what it printed. With `every` it
     is repeated until it passes. `within` and `every` are seconds of the guest's clock; `within` is
@@ -35,6 +37,7 @@ class Step(Frozen):
     name: Sentence
     run: Annotated[str, StringConstraints(max_length=2000)] = ""
     power: Power | None = None
+    on: Literal["board", "host"] = "board"
     expect: Pattern = ""
     refuse: Pattern | None = None
     within: Annotated[int, Field(ge=1, le=7200)] = 60
@@ -48,17 +51,27 @@ class Step(Frozen):
 
 
 class ScenarioTable(Frozen):
-    """Steps in their order; `memory_mib` is the least that a machine must have for them."""
+    """Steps in their order; `memory_mib` is the least that a machine must have for them.
+
+    `files` are those of scenarios/files that lie at /scenario in the guest.
+    """
 
     name: Name
     summary: Sentence
     memory_mib: Annotated[int, Field(ge=64)]
     network: bool = True
+    files: tuple[FileName, ...] = ()
     step: Annotated[tuple[Step, ...], Field(min_length=2)]
+
+    @property
+    def wants_host(self) -> bool:
+        """Whether it runs k3s on the host as well."""
+        return any(step.on == "host" for step in self.step)
 
     @model_validator(mode="after")
     def _begins_and_ends(self) -> ScenarioTable:
         """Without an end in good order nobody says the sentinel."""
-        if (self.step[0].power, self.step[-1].power) != ("boot", "off"):
-            raise ValueError("the first step is power = 'boot', the last is power = 'off'")
+        powers = [step.power for step in self.step if step.on == "board"]
+        if not powers or (powers[0], self.step[-1].power) != ("boot", "off"):
+            raise ValueError("a board is first booted, and the last step is power = 'off'")
         return self

@@ -7,15 +7,17 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from buildsys.cache import Cache
-from buildsys.errors import BootError, MissingToolError
+from buildsys.errors import BootError, MissingToolError, NotBuiltError
 from buildsys.machine.board import Board
-from buildsys.machine.console import Answer, Booted, State
+from buildsys.machine.console import Answer, Booted, State, Trouble
 from buildsys.machine.driver import Running, switch_on
 from buildsys.machine.kernel import read_kernel
+from buildsys.machine.place import Place
 from buildsys.machine.qemu import Files, command_line, kernel_line
 from buildsys.model import MachineTable, ScenarioTable, Step
 from buildsys.report import Progress
@@ -30,12 +32,16 @@ GUEST_LOG = "/var/log/k3s.log"
 
 @dataclass(frozen=True)
 class Booter:
-    """Runs scenarios on one target's machine. `package` is the kernel's, `busybox` the target's."""
+    """Runs scenarios on one target's machine.
+
+    `package` is the kernel's, `busybox` the target's, `native` a k3s that runs on the host.
+    """
 
     target: str
     machine: MachineTable
     package: Path
     busybox: Path
+    native: Path
     cache: Cache
     progress: Progress
 
@@ -52,21 +58,27 @@ class Booter:
         verdict = Verdict(scenario.name, self.target, executable, log)
         with self.cache.scratch(f"boot-{suffix}-{scenario.name}-{os.getpid()}") as folder:
             begin = time.monotonic()
-            board = self._board(executable)
+            board = self._board(executable, scenario)
             files = board.prepare(folder, folder / "prepare.log")
             self.progress.line(
                 f"boot     k3s-{suffix}: {scenario.name}: board made "
                 f"in {time.monotonic() - begin:.1f} s"
             )
-            run_ = _Run(self, scenario, verdict, files, folder)
+            place = Place.made(folder, self.native if scenario.wants_host else None)
+            run_ = _Run(self, scenario, verdict, files, place)
             try:
                 run_.all()
             finally:
                 run_.end()
-                _append_guest_log(files, folder, log)
+                _append_logs(files, place, log)
         return verdict
 
     def _demand(self, scenario: ScenarioTable) -> None:
+        if scenario.wants_host and not self.native.is_file():
+            raise NotBuiltError(
+                f"{scenario.name} runs servers on the host, and there is no {self.native}",
+                action=f"run `invoke build --arch {self.native.name.removeprefix('k3s-')}`",
+            )
         program = f"qemu-system-{self.machine.emulator}"
         if not shutil.which(program):
             raise MissingToolError(
@@ -80,11 +92,10 @@ class Booter:
                 action="choose another scenario; `invoke smoke --list` shows what each wants",
             )
 
-    def _board(self, executable: Path) -> Board:
+    def _board(self, executable: Path, scenario: ScenarioTable) -> Board:
         wanted = (*self.machine.boot_modules, *self.machine.modules)
         kernel = read_kernel(self.package, self.machine.kernel, wanted)
-        paths = sorted(path for path in FILES.rglob("*") if path.is_file())
-        files = {f"scenario/{path.relative_to(FILES)}": path.read_bytes() for path in paths}
+        files = {f"scenario/{name}": (FILES / name).read_bytes() for name in scenario.files}
         return Board(self.machine, kernel, self.busybox, executable, files)
 
 
@@ -96,7 +107,7 @@ class _Run:
     scenario: ScenarioTable
     verdict: Verdict
     files: Files
-    folder: Path
+    place: Place
     running: Running | None = None
     boots: list[Running] = field(default_factory=list)
 
@@ -121,6 +132,7 @@ class _Run:
     def end(self) -> None:
         if self.running:
             self.running.end()
+        self.place.end()
 
     def _report(self, passed: bool) -> None:
         step = self.verdict.steps[-1]
@@ -132,6 +144,8 @@ class _Run:
 
     def _do(self, step: Step) -> dict[str, object]:
         within = round(step.within * self.booter.machine.patience)
+        if step.on == "host":
+            return self._host(step, within)
         if step.power == "boot":
             return self._boot(within)
         if self.running is None:
@@ -143,8 +157,23 @@ class _Run:
             self.running.off(within)
             return {"guest_seconds": self.running.uptime}
         answer = self.running.step(step.name, step.run, step.expect, within, step.every)
-        demand(step, answer, self.running)
+        code, output, tries = answer.code, answer.output, answer.tries
+        demand(step, code, output, tries, answer.state.uptime, self.running.troubles)
         return measured(answer)
+
+    def _host(self, step: Step, within: int) -> dict[str, object]:
+        """Run a host step's command until it does what is hoped for."""
+        until, tries = time.monotonic() + within, 0
+        while True:
+            tries += 1
+            code, output = self.place.call(step.run, max(1, until - time.monotonic()))
+            hoped = not code and re.search(step.expect, output, re.MULTILINE)
+            if hoped or not step.every or time.monotonic() + step.every > until:
+                break
+            time.sleep(step.every)
+        second = self.running.uptime if self.running else 0.0
+        demand(step, code, output, tries, second)
+        return {"at": second, "tries": tries, "output": output[-500:]}
 
     def _boot(self, within: int) -> dict[str, object]:
         machine = self.booter.machine
@@ -152,11 +181,12 @@ class _Run:
         argv = command_line(
             machine,
             self.files,
-            self.verdict.log,
+            self.verdict.log.absolute(),
             kernel_line(machine, nonce, int(time.time())),
             network=self.scenario.network,
         )
-        self.running = switch_on(argv, self.files, nonce, self.folder / "emulator.log")
+        log = self.place.folder / "emulator.log"
+        self.running = switch_on(self.place.wrap(argv), self.files, nonce, log)
         self.boots.append(self.running)
         booted = self.running.boot(within)
         demand_guest(machine, booted)
@@ -181,20 +211,26 @@ class _Run:
         }
 
 
-def demand(step: Step, answer: Answer, running: Running) -> None:
-    """Raise `BootError` unless the answer is what the step hopes for, whatever its exit code."""
-    lines = answer.output.splitlines()[-15:]
-    if step.refuse and (found := re.search(step.refuse, answer.output, re.MULTILINE)):
-        detail = f"it printed {found[0]!r}"
-        raise BootError("refused", step.name, answer.state.uptime, detail, lines)
-    if answer.code:
-        ended = "its time ran out" if answer.code in (124, 137, 143) else f"code {answer.code}"
-        trouble = f"; {running.troubles[-1].line}" if running.troubles else ""
-        detail = f"{ended} after {answer.tries} tries{trouble}"
-        raise BootError("the command failed", step.name, answer.state.uptime, detail, lines)
-    if not re.search(step.expect, answer.output, re.MULTILINE):
-        detail = f"{step.expect!r} is not in what it printed, after {answer.tries} tries"
-        raise BootError("not as expected", step.name, answer.state.uptime, detail, lines)
+def demand(
+    step: Step,
+    code: int,
+    output: str,
+    tries: int,
+    second: float,
+    troubles: Sequence[Trouble] = (),
+) -> None:
+    """Raise `BootError` unless a step's output is what it hopes for, whatever its exit code."""
+    lines = output.splitlines()[-15:]
+    if step.refuse and (found := re.search(step.refuse, output, re.MULTILINE)):
+        raise BootError("refused", step.name, second, f"it printed {found[0]!r}", lines)
+    if code:
+        ended = "its time ran out" if code in (124, 137, 143) else f"code {code}"
+        trouble = f"; {troubles[-1].line}" if troubles else ""
+        detail = f"{ended} after {tries} tries{trouble}"
+        raise BootError("the command failed", step.name, second, detail, lines)
+    if not re.search(step.expect, output, re.MULTILINE):
+        detail = f"{step.expect!r} is not in what it printed, after {tries} tries"
+        raise BootError("not as expected", step.name, second, detail, lines)
 
 
 def demand_guest(machine: MachineTable, booted: Booted) -> None:
@@ -225,12 +261,10 @@ def measured(answer: Answer) -> dict[str, object]:
     }
 
 
-def _append_guest_log(files: Files, folder: Path, log: Path) -> None:
-    """K3s's own log, read out of the disk that it wrote."""
-    copy = folder / "k3s.log"
-    command = f"dump {GUEST_LOG} {copy}"
-    run(["debugfs", "-R", command, str(files.disk)], log=folder / "debugfs.log")
+def _append_logs(files: Files, place: Place, log: Path) -> None:
+    """K3s's own log, read out of the disk that it wrote, and those of the host's programs."""
+    command = f"dump {GUEST_LOG} {place.folder / 'guest-k3s.log'}"
+    run(["debugfs", "-R", command, str(files.disk)], log=place.folder / "debugfs.log")
     with log.open("ab") as out:
-        for part in (folder / "emulator.log", copy):
-            if part.is_file():
-                out.write(f"\n== {part.name}\n".encode() + part.read_bytes())
+        for part in place.logs():
+            out.write(f"\n== {part.name}\n".encode() + part.read_bytes())

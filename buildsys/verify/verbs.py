@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from buildsys import show
 from buildsys.app import App, raise_all
-from buildsys.emulator import find_emulator
+from buildsys.emulator import find_emulator, is_native
 from buildsys.errors import AuditError, LackingError, NotBuiltError, SmokeError, UnknownNameError
 from buildsys.fetch import debian, fetch_all
 from buildsys.model import Target, bundle_suffix
@@ -77,9 +77,15 @@ def _booter(app: App, target: Target) -> Booter:
         target.machine,
         debian.kernel_path(kernel, app.cache),
         busybox.path("bin/busybox"),
+        app.artifacts / f"k3s-{native_target(app.project.targets)}",
         app.cache,
         app.progress,
     )
+
+
+def native_target(targets: Mapping[str, Target]) -> str:
+    """The target whose programs this host runs itself; "native" where there is none."""
+    return next((name for name, target in targets.items() if is_native(target)), "native")
 
 
 def _beside(app: App, target: Target, profile: str) -> Iterator[tuple[str, Path]]:
