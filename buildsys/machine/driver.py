@@ -6,7 +6,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ from buildsys.machine.console import (
     request,
 )
 from buildsys.machine.qemu import Files
+from buildsys.machine.timer import Watch
+from buildsys.model import OneShotTimer
 from buildsys.run import ending_with_us
 
 SILENCE_SECONDS = 240
@@ -47,7 +49,7 @@ class Running:
     process: subprocess.Popen[bytes]
     files: Files
     nonce: str
-    told: Callable[[State], None] = lambda _: None
+    watch: Watch | None = None
     console: Console = field(default_factory=Console)
     beats: list[State] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
@@ -62,6 +64,8 @@ class Running:
     def boot(self, within: float) -> Booted:
         """Wait for the guest's first word. Raises `BootError`."""
         self._line = _connected(Path(self.files.console), self.process)
+        if self.watch:
+            self.watch.start()
         for event in self._events("boot", within):
             if isinstance(event, Booted):
                 return event
@@ -99,6 +103,8 @@ class Running:
         self._close()
 
     def _close(self) -> None:
+        if self.watch:
+            self.watch.stop()
         if self._line:
             self._line.close()
             self._line = None
@@ -146,7 +152,6 @@ class Running:
             state = event if isinstance(event, State) else getattr(event, "state", None)
             if state:
                 self.beats.append(state)
-                self.told(state)
             if isinstance(event, Trouble):
                 self.troubles.append(event)
                 if event.kind in FATAL:
@@ -162,9 +167,11 @@ class Running:
         return BootError(kind, doing, self.uptime, detail, self.console.lines[-15:])
 
 
-def switch_on(argv: list[str], files: Files, nonce: str, errors: Path) -> Running:
+def switch_on(
+    argv: list[str], files: Files, nonce: str, errors: Path, timer: OneShotTimer | None
+) -> Running:
     """Start QEMU. What it writes of its own accord goes to `errors`."""
-    for path in (files.console, files.control):
+    for path in (files.console, files.control, files.registers):
         Path(path).unlink(missing_ok=True)
     with errors.open("ab") as out:
         process = subprocess.Popen(
@@ -174,7 +181,8 @@ def switch_on(argv: list[str], files: Files, nonce: str, errors: Path) -> Runnin
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Running(process, files, nonce)
+    watch = Watch(timer, Path(files.registers)) if timer else None
+    return Running(process, files, nonce, watch)
 
 
 def _connected(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:

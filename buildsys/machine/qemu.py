@@ -40,6 +40,11 @@ class Files:
         return self.folder / "console"
 
     @property
+    def registers(self) -> PurePath:
+        """The socket of qtest, by which the board's registers are read."""
+        return self.folder / "registers"
+
+    @property
     def control(self) -> PurePath:
         """The socket of QMP."""
         return self.folder / "control"
@@ -61,9 +66,16 @@ def command_line(
         *("-chardev", f"socket,id=console,path={files.console},server=on,wait=off,logfile={log}"),
         *("-serial", "chardev:console"),
         *("-qmp", f"unix:{files.control},server=on,wait=off"),
+        *_registers(machine, files),
         *_disk(machine, files),
         *_network(machine, network=network),
     ]
+
+
+def _registers(machine: MachineTable, files: Files) -> list[str]:
+    if machine.timer is None:
+        return []
+    return ["-qtest", f"unix:{files.registers},server=on,wait=off", "-qtest-log", "none"]
 
 
 def _disk(machine: MachineTable, files: Files) -> list[str]:
@@ -76,7 +88,7 @@ def _disk(machine: MachineTable, files: Files) -> list[str]:
 def _network(machine: MachineTable, *, network: bool) -> list[str]:
     if not network:
         return ["-nic", "none"]
-    return ["-netdev", "user,id=net,restrict=on", "-device", f"{machine.network},netdev=net"]
+    return ["-netdev", "user,id=net", "-device", f"{machine.network},netdev=net"]
 
 
 def kernel_line(machine: MachineTable, nonce: str, clock: int) -> str:

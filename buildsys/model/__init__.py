@@ -2,7 +2,7 @@
 
 from buildsys.model.base import Frozen
 from buildsys.model.image import ImageTable
-from buildsys.model.machine import DeviceTreeEdit, KernelTable, MachineTable
+from buildsys.model.machine import DeviceTreeEdit, KernelTable, MachineTable, OneShotTimer
 from buildsys.model.options import (
     AutotoolsOptions,
     CertdataOptions,
@@ -40,6 +40,7 @@ __all__ = [
     "MakeOptions",
     "MesonOptions",
     "Missing",
+    "OneShotTimer",
     "Options",
     "Output",
     "Patch",

@@ -51,6 +51,19 @@ class DeviceTreeEdit(Frozen):
     why: Sentence
 
 
+class OneShotTimer(Frozen):
+    """Addresses of a timer that QEMU lets miss its moment, and the bit that says it came.
+
+    `buildsys.machine.timer` says what is wrong with it and looks after it.
+    """
+
+    status: int
+    counter: int
+    compare: int
+    match: int
+    why: Sentence
+
+
 class MachineTable(Frozen):
     """What QEMU is told, what the kernel is told, and what the guest must say of itself.
 
@@ -81,4 +94,5 @@ class MachineTable(Frozen):
     boot_modules: tuple[Module, ...] = ()
     modules: tuple[Module, ...] = ()
     kernel: KernelTable
+    timer: OneShotTimer | None = None
     device_tree: tuple[DeviceTreeEdit, ...] = ()

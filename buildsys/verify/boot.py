@@ -186,7 +186,7 @@ class _Run:
             network=self.scenario.network,
         )
         log = self.place.folder / "emulator.log"
-        self.running = switch_on(self.place.wrap(argv), self.files, nonce, log)
+        self.running = switch_on(self.place.wrap(argv), self.files, nonce, log, machine.timer)
         self.boots.append(self.running)
         booted = self.running.boot(within)
         demand_guest(machine, booted)
