@@ -21,7 +21,21 @@ _ETC = {
     "nsswitch.conf": "hosts: files dns\n",
 }
 
-_FOLDERS = ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "var/log", "usr/local/bin")
+_FOLDERS = (
+    "bin",
+    "sbin",
+    "dev",
+    "proc",
+    "sys",
+    "run",
+    "tmp",
+    "root",
+    "etc",
+    "var/log",
+    "usr/local/bin",
+)
+
+_LINKS = {"bin/sh": "busybox", "var/run": "/run", "etc/mtab": "/proc/mounts"}
 
 K3S_LINKS = ("kubectl", "crictl", "ctr")
 """As upstream's install.sh makes them."""
@@ -71,8 +85,8 @@ def write_tree(
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "tmp").chmod(0o1777)
     shutil.copy(busybox, folder / "bin/busybox")
-    for name in ("sh", "mkdir"):
-        (folder / "bin" / name).symlink_to("busybox")
+    for name, text in _LINKS.items():
+        (folder / name).symlink_to(text)
     for name, mode in (("agent", 0o755), ("library", 0o644)):
         shutil.copy(GUEST / name, folder / "sbin" / name)
         (folder / "sbin" / name).chmod(mode)

@@ -1,0 +1,196 @@
+"""Scenarios, what a step demands, what a guest must be, and the page that verdicts make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from pydantic import ValidationError
+
+from buildsys.errors import BootError, MissingToolError, NotBuiltError
+from buildsys.load import load_project
+from buildsys.machine.console import Booted, State, Trouble
+from buildsys.model import ScenarioTable, Step
+from buildsys.verify import proof
+from buildsys.verify.boot import FILES, Booter, demand, demand_guest
+from buildsys.verify.chart import Series, chart
+from buildsys.verify.verdict import last_verdict
+
+from .conftest import CHECKOUT
+
+pytestmark = pytest.mark.unit
+
+PROJECT = load_project(CHECKOUT)
+MACHINE = PROJECT.targets["armv6"].machine
+STATE = State(uptime=12.0, available=400.0, swap=0.0, rss=0.0, oom_kills=0)
+
+
+def kind_of(call: Any, *arguments: Any) -> str:
+    with pytest.raises(BootError) as raised:
+        call(*arguments)
+    return raised.value.kind
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "kind"),
+    [
+        (1, "ok", "the command failed"),
+        (143, "ok", "the command failed"),
+        (0, "not yet", "not as expected"),
+        (0, "ok\npanic", "refused"),
+    ],
+)
+def test_a_step_demands_code_and_output(code: int, output: str, kind: str) -> None:
+    step = Step(name="step", run="x", expect="^ok$", refuse="panic")
+    assert kind_of(demand, step, code, output, 1, 5.0) == kind
+    demand(step, 0, "first\nok", 1, 5.0)
+
+
+def test_a_failure_names_what_the_kernel_said() -> None:
+    step = Step(name="step", run="x")
+    trouble = Trouble("out of memory", "Out of memory: Killed process 7 (k3s-server)")
+    with pytest.raises(BootError, match=r"Killed process 7 \(k3s-server\)"):
+        demand(step, 137, "", 1, 5.0, [trouble])
+
+
+def booted(uname: str = "armv6l", features: str = "vfp", missing: tuple[str, ...] = ()) -> Booted:
+    return Booted(uname, "6.12", frozenset(features.split()), (), missing, STATE)
+
+
+@pytest.mark.parametrize(
+    ("guest", "said"),
+    [
+        (booted("armv7l"), "uname says armv7l, not armv6l"),
+        (booted(features="vfp neon"), "its CPU has neon"),
+        (booted(missing=("overlay",)), "modules did not load: overlay"),
+    ],
+)
+def test_a_guest_of_another_kind_is_refused(guest: Booted, said: str) -> None:
+    assert MACHINE
+    demand_guest(MACHINE, booted())
+    with pytest.raises(BootError, match=said) as raised:
+        demand_guest(MACHINE, guest)
+    assert raised.value.kind == "wrong guest"
+
+
+@pytest.mark.parametrize("name", PROJECT.scenarios)
+def test_scenarios_have_their_files(name: str) -> None:
+    for file in PROJECT.scenarios[name].files:
+        assert (FILES / file).is_file()
+
+
+def scenario(*steps: dict[str, Any]) -> ScenarioTable:
+    document = {"name": "x", "summary": "a try", "memory_mib": 64, "step": steps}
+    return ScenarioTable.model_validate_json(json.dumps(document))
+
+
+BOOT, OFF = {"name": "boot", "power": "boot"}, {"name": "off", "power": "off"}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (BOOT, {"name": "run", "run": "true"}),
+        ({"name": "run", "run": "true"}, OFF),
+        (BOOT, {"name": "both", "run": "true", "power": "cut"}, OFF),
+        (BOOT, {"name": "none"}, OFF),
+        (BOOT, {"name": "wrong", "run": "true", "expect": "("}, OFF),
+    ],
+)
+def test_scenarios_that_make_no_sense_are_refused(steps: tuple[dict[str, Any], ...]) -> None:
+    with pytest.raises(ValidationError):
+        scenario(*steps)
+
+
+def test_servers_on_the_host_may_start_before_the_board() -> None:
+    host = {"name": "host", "run": "true", "on": "host"}
+    assert scenario(host, BOOT, OFF).wants_host
+    assert not scenario(BOOT, OFF).wants_host
+
+
+def booter(tmp_path: Path, memory: int, emulator: str) -> Booter:
+    assert MACHINE
+    machine = MACHINE.model_copy(update={"memory_mib": memory, "emulator": emulator})
+    nowhere = tmp_path / "k3s-none"
+    return Booter("armv6", machine, nowhere, nowhere, nowhere, None, None)  # type: ignore[arg-type]
+
+
+def test_what_is_lacking_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    wants_host = scenario({"name": "host", "run": "true", "on": "host"}, BOOT, OFF)
+    with pytest.raises(MissingToolError, match="qemu-system-none is not installed"):
+        booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", scenario(BOOT, OFF))
+    with pytest.raises(NotBuiltError, match="invoke build --arch none"):
+        booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", wants_host)
+
+
+def verdict(**more: Any) -> dict[str, Any]:
+    beats = [
+        {"uptime": float(n), "available": 400 - n, "rss": 2.0 * n, "swap": 0.0} for n in range(100)
+    ]
+    facts = {"machine": "raspi0", "kernel": "debian:x", "wall_seconds": 99, "boots": [beats]}
+    memory = {"least_available_mib": 301, "most_resident_mib": 198.0, "most_swapped_mib": 0}
+    steps = [
+        {"name": "ready", "passed": True, "detail": "", "facts": {"at": 50.0, "rss_mib": 100}},
+        {"name": "memory", "passed": True, "detail": "", "facts": memory},
+    ]
+    usual = {"kind": "single", "target": "armv6", "file": "k3s-armv6", "sha256": "ab" * 32}
+    times = {"passed": True, "started": "2026-01-01T00:00:00Z", "seconds": 99.0}
+    return {**usual, **times, "facts": facts, "steps": steps, **more}
+
+
+def test_page_says_what_passed_and_what_is_not_proven() -> None:
+    text = proof.page({"armv6-single": verdict()}, PROJECT)
+    assert "## armv6, single: passed" in text
+    assert "| ready | passed |  | 50.0 |  | 100 |" in text
+    assert "At the worst 301 MiB" in text
+    unproven = text.partition("## Not proven")[2]
+    assert "- armv6, server: " in unproven
+    assert "- armv6, single: " not in unproven
+    assert "real hardware" in unproven
+
+
+def test_page_shows_a_failure_by_its_words() -> None:
+    step = {"name": "ready", "passed": False, "detail": "stalled at 5 | x\nmore", "facts": {}}
+    failed = verdict(passed=False, steps=[step])
+    text = proof.page({"armv6-single": failed}, PROJECT)
+    assert "## armv6, single: FAILED" in text
+    assert "**FAILED**: stalled at 5" in text
+    assert "- armv6, single: " in text.partition("## Not proven")[2]
+
+
+def test_pictures_are_whole_and_name_their_lines() -> None:
+    (picture,) = proof.pictures(verdict())
+    root = ElementTree.fromstring(picture)
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"armv6: single", "available", "resident, k3s", "guest seconds", "MiB"} <= texts
+    assert "swapped" not in texts
+
+
+def test_a_chart_of_nothing_is_still_a_picture() -> None:
+    ElementTree.fromstring(chart("a & b", [Series("<none>", [])], []))
+
+
+def test_the_page_in_docs_is_what_the_kept_verdicts_make() -> None:
+    kept = proof.kept(CHECKOUT / "docs")
+    assert kept
+    assert (CHECKOUT / "docs/proof.md").read_text("utf-8") == proof.page(kept, PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("data", "state"),
+    [({}, "none"), ({"passed": True}, "passed"), ({"passed": False}, "FAILED")],
+)
+def test_last_verdict(tmp_path: Path, data: dict[str, Any], state: str) -> None:
+    executable = tmp_path / "k3s-armv6"
+    executable.write_bytes(b"x")
+    sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    if data:
+        path = tmp_path / "verdicts/armv6-single.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({**data, "sha256": sha}))
+    assert last_verdict(tmp_path, "armv6", "single") == state
+    executable.write_bytes(b"y")
+    assert last_verdict(tmp_path, "armv6", "single") == ("stale" if data else "none")
