@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -99,6 +99,15 @@ class Progress:
         finally:
             self._bars.remove_task(bar)
         self.line(f"{verb:<9}{name}  {time.monotonic() - start:.1f} s")
+
+    @contextmanager
+    def watched(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A step whose bar is told more while it runs; no line is written at its end."""
+        bar = self._bars.add_task(text, total=None)
+        try:
+            yield lambda more: self._bars.update(bar, description=f"{text}  {more}")
+        finally:
+            self._bars.remove_task(bar)
 
     def line(self, text: str, style: str = "") -> None:
         """A line of its own."""

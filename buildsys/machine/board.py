@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,21 @@ class Board:
         """An ext4 that holds the tree; files are root's, whoever makes it."""
         made = ["mkfs.ext4", "-q", "-F", "-E", "root_owner=0:0,lazy_itable_init=1", "-d", str(tree)]
         return ["unshare", "--map-root-user", *made, str(files.disk), f"{self.machine.disk_mib}M"]
+
+
+def keep_disk(files: Files) -> None:
+    """Keep a copy of the disk as it is, for `renew_disk`."""
+    _copy(Path(files.disk), Path(files.spare))
+
+
+def renew_disk(files: Files) -> None:
+    """Put the kept disk in the used one's place."""
+    _copy(Path(files.spare), Path(files.disk))
+
+
+def _copy(source: Path, place: Path) -> None:
+    """Holes stay holes: a disk is mostly empty."""
+    subprocess.run(["cp", "--sparse=always", str(source), str(place)], check=True)
 
 
 def fdtput(edit: DeviceTreeEdit, files: Files) -> list[str]:

@@ -64,6 +64,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Acked:
+    """A server in the guest has answered that it keeps this write, and all before it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """The sentinel: the guest ended in good order and knows what only this boot was told."""
 
@@ -85,7 +92,7 @@ class Garbled:
     line: str
 
 
-Event = State | Booted | Answer | Ended | Trouble | Garbled
+Event = State | Booted | Answer | Acked | Ended | Trouble | Garbled
 
 
 @dataclass
@@ -125,6 +132,8 @@ def read_line(line: str) -> Event | None:
 def _said(data: dict[str, Any]) -> Event:
     if "failed" in data:
         return Trouble("kernel panic", f"the guest gave up: {data['failed']}")
+    if "acked" in data:
+        return Acked(int(data["acked"]))
     if "end" in data:
         return Ended(str(data["end"]))
     if "boot" in data:

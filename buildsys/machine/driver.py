@@ -6,7 +6,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 from buildsys.errors import BootError
 from buildsys.machine.console import (
     FATAL,
+    Acked,
     Answer,
     Booted,
     Console,
@@ -50,9 +51,11 @@ class Running:
     files: Files
     nonce: str
     watch: Watch | None = None
+    told: Callable[[State], None] = lambda _: None
     console: Console = field(default_factory=Console)
     beats: list[State] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    acked: int = 0
     _line: socket.socket | None = None
     _number: int = 0
 
@@ -81,6 +84,13 @@ class Running:
             elif isinstance(event, Answer) and event.id == self._number:
                 return event
         raise AssertionError("unreachable")
+
+    def wait(self, name: str, seconds: float) -> None:
+        """Let that many guest seconds pass. Raises `BootError` where the guest comes to grief."""
+        until = self.uptime + seconds
+        for _ in self._events(name, until + 60):
+            if self.uptime >= until:
+                return
 
     def off(self, within: float) -> None:
         """Let the guest end in good order. Raises `BootError` without its sentinel."""
@@ -152,6 +162,9 @@ class Running:
             state = event if isinstance(event, State) else getattr(event, "state", None)
             if state:
                 self.beats.append(state)
+                self.told(state)
+            if isinstance(event, Acked):
+                self.acked = max(self.acked, event.number)
             if isinstance(event, Trouble):
                 self.troubles.append(event)
                 if event.kind in FATAL:

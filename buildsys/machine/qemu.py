@@ -35,6 +35,11 @@ class Files:
         return self.folder / "disk"
 
     @property
+    def spare(self) -> PurePath:
+        """The disk as it was before anything ran."""
+        return self.folder / "spare"
+
+    @property
     def console(self) -> PurePath:
         """The socket of the serial line."""
         return self.folder / "console"

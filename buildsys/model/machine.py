@@ -69,7 +69,8 @@ class MachineTable(Frozen):
 
     `emulator` is the word behind qemu-system-, `debian` the package that has that program.
     `memory_mib` and `disk_mib` in MiB. `patience` multiplies the guest seconds that a scenario's
-    steps may take, which are those of an idle amd64 machine. `modules` are loaded before anything
+    steps may take, which are those of an idle amd64 machine. `rounds` is how often scenarios that
+    repeat something do so. `modules` are loaded before anything
     starts, `boot_modules` before the disk can be seen.
     """
 
@@ -88,6 +89,7 @@ class MachineTable(Frozen):
     console: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+$")]
     append: str = ""
     patience: Annotated[float, Field(ge=1)] = 1
+    rounds: Annotated[int, Field(ge=1, le=200)] = 1
     uname: str
     features: tuple[str, ...] = ()
     lacks_features: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -20,18 +21,19 @@ def _regular(text: str) -> str:
 
 Pattern = Annotated[str, AfterValidator(_regular)]
 
-Power = Literal["boot", "cut", "off"]
-"""What is done to a machine: switch it on, cut its power, let it end in good order."""
+Power = Literal["new", "boot", "cut", "off"]
+"""What is done to a machine: a new disk, switch it on, cut its power, end in good order."""
 
 
 class Step(Frozen):
-    """One thing that is tried: a shell command, or something done to the machine's power.
+    """One thing that is tried: a shell command, something done to the machine's power, or a wait.
 
     A command runs in the guest, or on the host, where `within` and `every` are the host's seconds.
+    It passes if it ends with 0 and `expect` is found in what it printed; with `every` it is
+    repeated until then. `{acked}` in it is the number that the guest acknowledged last.
 
-    The command passes if it ends with 0 and `expect` is found in what it printed. With `every` it
-    is repeated until it passes. `within` and `every` are seconds of the guest's clock; `within` is
-    multiplied by the machine's patience. What matches `refuse` fails at once.
+    `within` and `every` are seconds of the guest's clock; `within` and `wait`, of which a random
+    part is waited, are multiplied by the machine's patience.
     """
 
     name: Sentence
@@ -39,21 +41,22 @@ class Step(Frozen):
     power: Power | None = None
     on: Literal["board", "host"] = "board"
     expect: Pattern = ""
-    refuse: Pattern | None = None
+    wait: Annotated[int, Field(ge=0, le=3600)] = 0
     within: Annotated[int, Field(ge=1, le=7200)] = 60
     every: Annotated[int, Field(ge=0, le=600)] = 0
 
     @model_validator(mode="after")
     def _one_thing(self) -> Step:
-        if bool(self.run) == bool(self.power):
-            raise ValueError("a step has either run or power")
+        if [bool(self.run), bool(self.power), bool(self.wait)].count(True) != 1:
+            raise ValueError("a step has one of run, power and wait")
         return self
 
 
 class ScenarioTable(Frozen):
     """Steps in their order; `memory_mib` is the least that a machine must have for them.
 
-    `files` are those of scenarios/files that lie at /scenario in the guest.
+    `files` are those of scenarios/files that lie at /scenario in the guest. After the steps come
+    those of `round`, as often as the machine's table says, then those of `last`.
     """
 
     name: Name
@@ -61,17 +64,32 @@ class ScenarioTable(Frozen):
     memory_mib: Annotated[int, Field(ge=64)]
     network: bool = True
     files: tuple[FileName, ...] = ()
-    step: Annotated[tuple[Step, ...], Field(min_length=2)]
+    step: Annotated[tuple[Step, ...], Field(min_length=1)]
+    round: tuple[Step, ...] = ()
+    last: tuple[Step, ...] = ()
 
     @property
     def wants_host(self) -> bool:
         """Whether it runs k3s on the host as well."""
-        return any(step.on == "host" for step in self.step)
+        return any(step.on == "host" for step in self.steps(1))
+
+    @property
+    def renews_disk(self) -> bool:
+        """Whether a new disk is wanted on the way."""
+        return any(step.power == "new" for step in self.round)
+
+    def steps(self, rounds: int) -> Iterator[Step]:
+        """Every step of a run with that many rounds, named so that no two are alike."""
+        yield from self.step
+        for number in range(1, rounds + 1) if self.round else ():
+            for step in self.round:
+                yield step.model_copy(update={"name": f"{step.name}, round {number}"})
+        yield from self.last
 
     @model_validator(mode="after")
     def _begins_and_ends(self) -> ScenarioTable:
         """Without an end in good order nobody says the sentinel."""
-        powers = [step.power for step in self.step if step.on == "board"]
-        if not powers or (powers[0], self.step[-1].power) != ("boot", "off"):
+        powers = [step.power for step in self.steps(1) if step.on == "board"]
+        if not powers or (powers[0], powers[-1]) != ("boot", "off"):
             raise ValueError("a board is first booted, and the last step is power = 'off'")
         return self

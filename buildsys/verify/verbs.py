@@ -28,7 +28,8 @@ def verify(app: App, names: Sequence[str], kind: str, profile: str, *, as_json: 
     if kind not in ("audit", "smoke", *app.project.scenarios):
         raise UnknownNameError("scenario", kind, app.project.scenarios)
     app.cache.sweep()
-    verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
+    with app.progress.running():
+        verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
     paths = [verdict.write(app.artifacts / "verdicts") for verdict in verdicts]
     show.verdicts(verdicts, paths, as_json=as_json)
     failed = [v for v in verdicts if not v.passed]

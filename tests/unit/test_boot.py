@@ -15,8 +15,9 @@ from buildsys.load import load_project
 from buildsys.machine.console import Booted, State, Trouble
 from buildsys.model import ScenarioTable, Step
 from buildsys.verify import proof
-from buildsys.verify.boot import FILES, Booter, demand, demand_guest
+from buildsys.verify.boot import FILES, Booter
 from buildsys.verify.chart import Series, chart
+from buildsys.verify.demands import demand, demand_guest
 from buildsys.verify.verdict import last_verdict
 
 from .conftest import CHECKOUT
@@ -40,11 +41,10 @@ def kind_of(call: Any, *arguments: Any) -> str:
         (1, "ok", "the command failed"),
         (143, "ok", "the command failed"),
         (0, "not yet", "not as expected"),
-        (0, "ok\npanic", "refused"),
     ],
 )
 def test_a_step_demands_code_and_output(code: int, output: str, kind: str) -> None:
-    step = Step(name="step", run="x", expect="^ok$", refuse="panic")
+    step = Step(name="step", run="x", expect="^ok$")
     assert kind_of(demand, step, code, output, 1, 5.0) == kind
     demand(step, 0, "first\nok", 1, 5.0)
 
@@ -103,6 +103,18 @@ BOOT, OFF = {"name": "boot", "power": "boot"}, {"name": "off", "power": "off"}
 def test_scenarios_that_make_no_sense_are_refused(steps: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(ValidationError):
         scenario(*steps)
+
+
+def test_rounds_are_numbered_and_stand_between() -> None:
+    cut = {"name": "cut", "power": "cut"}
+    document = {"name": "x", "summary": "a try", "memory_mib": 64, "step": [BOOT]}
+    document |= {"round": [{"name": "wait", "wait": 9}, cut, BOOT], "last": [OFF]}
+    table = ScenarioTable.model_validate_json(json.dumps(document))
+    names = [step.name for step in table.steps(2)]
+    assert names == [
+        *("boot", "wait, round 1", "cut, round 1", "boot, round 1"),
+        *("wait, round 2", "cut, round 2", "boot, round 2", "off"),
+    ]
 
 
 def test_servers_on_the_host_may_start_before_the_board() -> None:

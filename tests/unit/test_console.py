@@ -8,6 +8,7 @@ import json
 import pytest
 
 from buildsys.machine.console import (
+    Acked,
     Answer,
     Booted,
     Console,
@@ -51,6 +52,10 @@ def test_an_answer_and_a_beat() -> None:
 
 def test_the_sentinel() -> None:
     assert read_line('@guest {"end":"abc"}') == Ended("abc")
+
+
+def test_an_acknowledged_write() -> None:
+    assert read_line('@guest {"acked":17}') == Acked(17)
 
 
 @pytest.mark.parametrize(
