@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -22,6 +23,8 @@ from buildsys.verify.walk import Walk
 
 FILES = Path(__file__).parent.parent / "machine" / "scenarios" / "files"
 """What scenarios need in the guest, at /scenario."""
+
+IMAGES = "var/lib/rancher/k3s/agent/images"
 
 GUEST_LOG = "/var/log/k3s.log"
 
@@ -93,7 +96,26 @@ class Booter:
         wanted = (*self.machine.boot_modules, *self.machine.modules)
         kernel = read_kernel(self.package, self.machine.kernel, wanted)
         files = {f"scenario/{name}": (FILES / name).read_bytes() for name in scenario.files}
+        if scenario.images:
+            files |= airgap_files(executable)
         return Board(self.machine, kernel, self.busybox, executable, files)
+
+
+def airgap_files(executable: Path) -> dict[str, bytes]:
+    """The airgap archive where k3s imports it; nothing for an executable that embeds images.
+
+    Raises `NotBuiltError` where the archive is not beside the executable.
+    """
+    record = json.loads(executable.with_name(f"{executable.name}.json").read_text("utf-8"))
+    if record["embedded_size"]:
+        return {}
+    name = f"k3s-airgap-images-{executable.name.removeprefix('k3s-')}.tar.zst"
+    try:
+        return {f"{IMAGES}/{name}": executable.with_name(name).read_bytes()}
+    except FileNotFoundError as error:
+        raise NotBuiltError(
+            f"there is no {executable.with_name(name)}", action="run `invoke build` for the target"
+        ) from error
 
 
 def _append_logs(files: Files, place: Place, log: Path) -> None:
