@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -101,9 +103,8 @@ class Running:
         self._quit()
 
     def cut(self) -> None:
-        """Take the power away."""
-        self.process.kill()
-        self.process.wait()
+        """Take the power away. When this returns, nothing writes to the disk any more."""
+        self._kill()
         self._close()
 
     def end(self) -> None:
@@ -111,6 +112,14 @@ class Running:
         if self.process.poll() is None:
             self.cut()
         self._close()
+
+    def _kill(self) -> None:
+        """The process is nsenter, of which QEMU is a child in the same group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        while _listens(Path(self.files.control)):
+            time.sleep(0.02)
 
     def _close(self) -> None:
         if self.watch:
@@ -129,8 +138,7 @@ class Running:
         try:
             self.process.wait(CONNECT_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self._kill()
         self._close()
 
     def _send(self, data: bytes) -> None:
@@ -196,6 +204,11 @@ def switch_on(
         )
     watch = Watch(timer, Path(files.registers)) if timer else None
     return Running(process, files, nonce, watch)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
 
 
 def _connected(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:

@@ -55,8 +55,8 @@ class Step(Frozen):
 class ScenarioTable(Frozen):
     """Steps in their order; `memory_mib` is the least that a machine must have for them.
 
-    `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the airgap
-    archive lies where k3s imports it, if the executable embeds none. After the steps come
+    `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the
+    airgap archive lies where k3s imports it, if the executable embeds none. After the steps come
     those of `round`, as often as the machine's table says, then those of `last`.
     """
 

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildsys.cache import Cache
@@ -43,6 +44,8 @@ class Booter:
     native: Path
     cache: Cache
     progress: Progress
+    extra: Mapping[str, bytes] = field(default_factory=dict)
+    """More files for the guest, by their path in it."""
 
     def boot(self, executable: Path, scenario: ScenarioTable) -> Verdict:
         """Run every step until one fails; failures are in the verdict.
@@ -96,6 +99,7 @@ class Booter:
         wanted = (*self.machine.boot_modules, *self.machine.modules)
         kernel = read_kernel(self.package, self.machine.kernel, wanted)
         files = {f"scenario/{name}": (FILES / name).read_bytes() for name in scenario.files}
+        files |= self.extra
         if scenario.images:
             files |= airgap_files(executable)
         return Board(self.machine, kernel, self.busybox, executable, files)

@@ -53,14 +53,14 @@ def _one(app: App, target: Target, profile: str, kind: str) -> Verdict:
     if kind == "smoke":
         return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
     if kind != "audit":
-        return _booter(app, target).boot(executable, app.project.scenarios[kind])
+        return booter_of(app, target).boot(executable, app.project.scenarios[kind])
     emulator = find_emulator(target)
     beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
     return auditor.audit(executable, json.loads(record.read_text("utf-8")))
 
 
-def _booter(app: App, target: Target) -> Booter:
+def booter_of(app: App, target: Target) -> Booter:
     """What boots the target's machine; fetches its kernel where that is not at hand."""
     if target.machine is None:
         raise LackingError("machine", target.name, "nobody has described one in its [machine] yet")

@@ -59,7 +59,7 @@ class Guest:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(self.files.console))
         self._server.listen()
-        self.process = subprocess.Popen(["sleep", "1000"])
+        self.process = subprocess.Popen(["sleep", "1000"], start_new_session=True)
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
 
