@@ -130,7 +130,7 @@ class Running:
 
     def _quit(self) -> None:
         """The guest may have switched itself off already."""
-        with suppress(OSError, QMPError):
+        with suppress(OSError, EOFError, QMPError):  # it may have ended before
             control = QEMUMonitorProtocol(str(self.files.control))
             control.connect()
             control.cmd("quit")

@@ -56,15 +56,24 @@ class Files:
 
 
 def command_line(
-    machine: MachineTable, files: Files, log: PurePath, append: str, *, network: bool
+    machine: MachineTable,
+    files: Files,
+    log: PurePath,
+    append: str,
+    *,
+    network: bool,
+    steady: bool,
 ) -> list[str]:
-    """QEMU's arguments; everything that is said on the console goes to `log` as well."""
+    """QEMU's arguments; everything that is said on the console goes to `log` as well.
+
+    A `steady` board counts instructions for time, where its table says how.
+    """
     return [
         f"qemu-system-{machine.emulator}",
         *("-machine", machine.machine, "-accel", machine.accelerator),
         *(("-cpu", machine.cpu) if machine.cpu else ()),
         *("-smp", str(machine.cores), "-m", str(machine.memory_mib)),
-        *(("-icount", machine.icount) if machine.icount else ()),
+        *(("-icount", machine.icount) if machine.icount and steady else ()),
         *("-nodefaults", "-display", "none", "-no-reboot"),
         *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", append),
         *(("-dtb", str(files.device_tree)) if machine.kernel.device_tree else ()),

@@ -67,11 +67,12 @@ class OneShotTimer(Frozen):
 class MachineTable(Frozen):
     """What QEMU is told, what the kernel is told, and what the guest must say of itself.
 
-    `emulator` is the word behind qemu-system-, `debian` the package that has that program.
-    `memory_mib` and `disk_mib` in MiB. `patience` multiplies the guest seconds that a scenario's
-    steps may take, which are those of an idle amd64 machine. `rounds` is how often scenarios that
-    repeat something do so. `modules` are loaded before anything
-    starts, `boot_modules` before the disk can be seen.
+    `emulator` is the word behind qemu-system-, `debian` the package that has that program. `icount`
+    makes a board count instructions for time: as slow as the real one, however busy the host is,
+    and slower to wait for. `memory_mib` and `disk_mib` in MiB. `patience` multiplies the guest
+    seconds that a scenario's steps may take, which are those of an idle amd64 machine. `rounds` is
+    how often scenarios that repeat something do so. `modules` are loaded before anything starts,
+    `boot_modules` before the disk can be seen.
     """
 
     emulator: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]

@@ -57,7 +57,9 @@ class ScenarioTable(Frozen):
 
     `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the
     airgap archive lies where k3s imports it, if the executable embeds none. After the steps come
-    those of `round`, as often as the machine's table says, then those of `last`.
+    those of `round`, as often as the machine's table says, then those of `last`. What runs k3s is
+    `steady`: its own time limits are part of what is tried, so the board's speed must not depend
+    on what else the host does; see `MachineTable.icount`.
     """
 
     name: Name
@@ -66,6 +68,7 @@ class ScenarioTable(Frozen):
     network: bool = True
     files: tuple[FileName, ...] = ()
     images: bool = False
+    steady: bool = False
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
     round: tuple[Step, ...] = ()
     last: tuple[Step, ...] = ()

@@ -131,6 +131,7 @@ class Walk:
             self.verdict.log.absolute(),
             kernel_line(machine, nonce, int(time.time())),
             network=self.scenario.network,
+            steady=self.scenario.steady,
         )
         log = self.place.folder / "emulator.log"
         self.running = switch_on(self.place.wrap(argv), self.files, nonce, log, machine.timer)

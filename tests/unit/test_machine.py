@@ -158,14 +158,15 @@ def test_the_tree_holds_the_executable_and_what_modprobe_reads(
 @pytest.mark.parametrize("name", MACHINES)
 @pytest.mark.parametrize("network", [True, False])
 def test_qemu_is_told_of_every_file(name: str, network: bool) -> None:
-    files = Files(PurePosixPath("/boards"))
-    argv = command_line(machine(name), files, PurePosixPath("/log"), "a b", network=network)
+    files, log = Files(PurePosixPath("/boards")), PurePosixPath("/log")
+    argv = command_line(machine(name), files, log, "a b", network=network, steady=network)
     text = " ".join(argv)
     assert argv[0] == f"qemu-system-{machine(name).emulator}"
     for path in (files.kernel, files.initramfs, files.disk, files.console, files.control):
         assert str(path) in text
     assert (str(files.device_tree) in text) == bool(machine(name).kernel.device_tree)
     assert (machine(name).network in text) == network
+    assert ("-icount" in argv) == (network and bool(machine(name).icount))
     assert "logfile=/log" in text
     assert "-no-reboot" in argv
 
