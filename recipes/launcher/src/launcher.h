@@ -9,7 +9,8 @@
  *   path.c      paths as text, the environment
  *   commands.c  subcommands, help, version, completion
  *   flags.c     looking for one flag in somebody else's command line
- *   config.c    looking for four keys in k3s's YAML configuration
+ *   yaml.c      keys and values of one text
+ *   config.c    k3s's configuration files, four keys of theirs
  *   datadir.c   which data directory
  *   bundle.c    footer and manifest of our own executable
  *   manifest.c  the manifest's lines
@@ -156,6 +157,11 @@ struct flag {
 void flag_find(char **argv, struct flag *f);
 bool parse_bool(const char *text, bool *value);
 
+/* ---- yaml.c ---- */
+/* A key with one of its values; first: no other value of it came before. */
+typedef void yaml_visit(void *to, const char *key, const char *value, bool first);
+void yaml_read(const char *text, size_t size, yaml_visit *visit, void *to);
+
 /* ---- config.c ---- */
 struct settings {
 	char data_dir[PATH_MAX];
@@ -166,7 +172,8 @@ struct settings {
 
 /* strict: an unreadable file is an error, otherwise a warning. */
 void config_read(const char *file, bool strict, struct settings *s);
-void yaml_read(const char *text, size_t size, struct settings *s);
+/* The same for each value of each key, in the order of the files. */
+void config_each(const char *file, bool strict, yaml_visit *visit, void *to);
 
 /* ---- commands.c ---- */
 struct command {
