@@ -7,14 +7,18 @@ as well. Its lines, in this order; offsets and lengths are places in the executa
 
     k3s-bundle 1
     target NAME, version TEXT, commit HEX, go TEXT, cpu NAME, data SHA256    (a line for each)
+    default COMMANDS BELOW-MIB KIND NAME=VALUE WHY      what is set where the user chose nothing
     without COMPONENT                                   what the server is told not to deploy
     image LENGTH SHA256 OFFSET FILE-NAME                sha256 over the archive's own bytes
     file MODE SIZE SHA256 OFFSET LENGTH PATH            size and sha256 of what the frame holds
     link PATH TEXT
     end
 
-A launcher sees by the line behind `data` whether there are images or components left out, and
-refuses an executable that has their lines somewhere else.
+A default is for `server`, `agent` or `server,agent`, on a machine with less memory than BELOW-MIB.
+Its KIND is `env` (a variable), `ram` (a variable, VALUE is a percentage of the memory) or `flag`.
+
+A launcher sees by the line behind `data` whether there are defaults, images or components left out,
+and refuses an executable that has their lines somewhere else.
 """
 
 from __future__ import annotations
@@ -42,6 +46,13 @@ ARCHIVE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,119}\.tar\.zst")
 
 COMPONENT = re.compile(r"[a-z0-9-]{1,64}")
 
+DEFAULT_LINE = re.compile(
+    r"(?P<commands>server|agent|server,agent) (?P<below>[0-9]+) "
+    r"((?P<env>env|ram) (?P<variable>[A-Z0-9_]{1,64})|flag (?P<flag>[a-z0-9-]{1,64}))"
+    r"=(?P<value>[!#-\[\]-~]{1,500}) (?P<why>[ !#-\[\]-~]+)"
+)
+"""Behind the word `default`. No quote and no backslash: the launcher prints it as JSON."""
+
 IMAGES_MAX = 64
 
 
@@ -68,10 +79,31 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class Default:
+    """A variable or flag for the start of `commands` with less memory than `below_mib` MiB.
+
+    `kind` is one of the words of the manifest; the value of `ram` is a percentage.
+    """
+
+    commands: str
+    below_mib: int
+    kind: str
+    name: str
+    value: str
+    why: str
+
+    @property
+    def line(self) -> str:
+        """As text, behind the word `default`."""
+        return f"{self.commands} {self.below_mib} {self.kind} {self.name}={self.value} {self.why}"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What the launcher is told. `links` maps a path to its symlink's text.
 
-    `without` names the packaged components of k3s that a server is told not to deploy.
+    `without` names the packaged components of k3s that a server is told not to deploy, `defaults`
+    what is set where the user chose nothing.
     """
 
     target: str
@@ -83,12 +115,13 @@ class Manifest:
     links: dict[str, str]
     images: tuple[Embedded, ...] = ()
     without: tuple[str, ...] = ()
+    defaults: tuple[Default, ...] = ()
 
     @property
     def data(self) -> str:
         """Name of the data directory: sha256 over what is in it, wherever the frames lie.
 
-        Images are not in it, so an executable with other images shares it.
+        Images and defaults are not in it, so an executable with others shares it.
         """
         lines = [f"file {f.mode:04o} {f.size} {f.sha256} {f.path}" for f in self.files]
         lines += [f"link {path} {text}" for path, text in sorted(self.links.items())]
@@ -116,6 +149,7 @@ class Manifest:
             f"go {self.go}",
             f"cpu {self.cpu}",
             f"data {self.data}",
+            *(f"default {default.line}" for default in self.defaults),
             *(f"without {component}" for component in self.without),
             *(f"image {i.length} {i.sha256} {i.offset} {i.name}" for i in self.images),
             *(
@@ -190,6 +224,7 @@ def _decode(text: str) -> Manifest:
     links: dict[str, str] = {}
     images: list[Embedded] = []
     without: list[str] = []
+    defaults: list[Default] = []
     lines = text.splitlines()
     if lines[:1] != ["k3s-bundle 1"] or lines[-1:] != ["end"]:
         raise ValueError("it is cut or of another version")
@@ -207,6 +242,8 @@ def _decode(text: str) -> Manifest:
         elif kind == "without":
             (component,) = fields
             without.append(_component(component))
+        elif kind == "default":
+            defaults.append(_default(line.removeprefix("default ")))
         else:
             heads[kind] = " ".join(fields)
     manifest = Manifest(
@@ -219,6 +256,7 @@ def _decode(text: str) -> Manifest:
         links,
         _distinct(images),
         tuple(without),
+        tuple(defaults),
     )
     if manifest.data != heads["data"]:
         raise ValueError("its data hash is not that of its lines")
@@ -251,6 +289,16 @@ def _component(name: str) -> str:
     if not COMPONENT.fullmatch(name):
         raise ValueError(f"{name!r} is no component's name")
     return name
+
+
+def _default(line: str) -> Default:
+    found = DEFAULT_LINE.fullmatch(line)
+    if not found:
+        raise ValueError(f"{line!r} is no default")
+    commands, below, value, why = found.group("commands", "below", "value", "why")
+    if found["flag"]:
+        return Default(commands, int(below), "flag", found["flag"], value, why)
+    return Default(commands, int(below), found["env"], found["variable"], value, why)
 
 
 def _corrupt(executable: Path, what: str) -> CorruptError:

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
-from buildsys.bundle.layout import Embedded, Entry, Manifest, assemble
+from buildsys.bundle.layout import Default, Embedded, Entry, Manifest, assemble
 from buildsys.bundle.record import check_budgets, missing_of, record_of
 from buildsys.cache import Cache, disk_errors, file_sha256, unfinished, write_atomic
 from buildsys.load import Project
-from buildsys.model import FULL, GoModuleSource
+from buildsys.model import FULL, BoardDefault, GoModuleSource
 from buildsys.plan import BundlePlan
 from buildsys.report import Timeline
 from buildsys.store import Artifact, Store, StoredFile
@@ -202,6 +202,7 @@ class _Making:
             links={f.path: f.link for member in members for f in member.files if f.link},
             images=tuple(image for image, _ in embedded),
             without=self.plan.without,
+            defaults=tuple(map(default_of, self.target.executable.default)),
         )
 
 
@@ -231,6 +232,15 @@ def listings(files: Iterable[StoredFile]) -> dict[str, bytes]:
     sums = "".join(f"{file.sha256}  {name}\n" for name, file in inside if not file.link)
     links = "".join(f"{name} {file.link}\n" for name, file in inside if file.link)
     return {"bin/.sha256sums": sums.encode(), "bin/.links": links.encode()}
+
+
+def default_of(default: BoardDefault) -> Default:
+    """The manifest's line for a target's default."""
+    commands = ",".join(sorted(default.commands, reverse=True))
+    name = default.env or default.flag or ""
+    kind = "flag" if default.flag else "ram" if default.ram_percent else "env"
+    value = default.value or str(default.ram_percent)
+    return Default(commands, default.below_mib, kind, name, value, default.why)
 
 
 def entry_of(file: StoredFile) -> Entry:

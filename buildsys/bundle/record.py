@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def record_of(
         **executable,
         "embedded_size": sum(image.length for image in manifest.images),
         "data": manifest.data,
+        "defaults": [asdict(default) for default in manifest.defaults],
         "files": written,
         "components": [
             {

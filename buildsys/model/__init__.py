@@ -1,6 +1,7 @@
 """Frozen, typed values: what a recipe and a target say."""
 
 from buildsys.model.base import Frozen
+from buildsys.model.board import BoardDefault
 from buildsys.model.image import ImageTable
 from buildsys.model.machine import DeviceTreeEdit, KernelTable, MachineTable, OneShotTimer
 from buildsys.model.options import (
@@ -24,6 +25,7 @@ from buildsys.model.target import Target
 __all__ = [
     "FULL",
     "AutotoolsOptions",
+    "BoardDefault",
     "COptions",
     "CertdataOptions",
     "CopyOptions",

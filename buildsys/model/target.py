@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from buildsys.elf import Bounds, Guarded
 from buildsys.model.base import Frozen, Name, Sentence
+from buildsys.model.board import BoardDefault
 from buildsys.model.machine import MachineTable
 
 Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le", "386"]
@@ -74,6 +75,7 @@ class ExecutableTable(Frozen):
     """The self-extracting executable: lowest CPU, zstd window and size budget, both in MiB.
 
     `embed` names the image components that it carries; `embed_budget_mib` bounds them apart.
+    `default` is what it sets for k3s on a board where the user chose nothing.
     """
 
     cpu: Cpu
@@ -82,6 +84,17 @@ class ExecutableTable(Frozen):
     launcher_mcpu: str | None = None
     embed: tuple[Name, ...] = ()
     embed_budget_mib: float = 0
+    default: Annotated[tuple[BoardDefault, ...], Field(max_length=32)] = ()
+
+    @model_validator(mode="after")
+    def _set_once(self) -> ExecutableTable:
+        """Of two for the same thing the launcher would take the second for the user's."""
+        seen: set[tuple[str, str]] = set()
+        for default in self.default:
+            for command, name in sorted(default.subjects & seen):
+                raise ValueError(f"default: {name} is there twice for {command}")
+            seen |= default.subjects
+        return self
 
 
 class PlatformTable(Frozen):

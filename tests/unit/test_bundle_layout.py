@@ -13,6 +13,7 @@ import pytest
 from buildsys.bundle.layout import (
     FOOTER,
     IMAGES_MAX,
+    Default,
     Embedded,
     Entry,
     Manifest,
@@ -50,8 +51,12 @@ FULL = replace(
         Embedded("more-1.2.tar.zst", 0, "d" * 64, 3033),
     ),
     without=("servicelb", "metrics-server"),
+    defaults=(
+        Default("server,agent", 1024, "ram", "GOMEMLIMIT", "60", "Leaves room: 40 % for pods."),
+        Default("server", 600, "flag", "kubelet-arg", "max-pods=20", "Twenty pods fill it."),
+    ),
 )
-"""With images, and components left out."""
+"""With images, components left out, and defaults."""
 
 
 def assembled(text: bytes) -> bytes:
@@ -92,7 +97,7 @@ def test_manifest_with_images_is_read(executable: Path) -> None:
 
 def test_images_do_not_change_the_data_hash() -> None:
     assert FULL.data == MANIFEST.data
-    assert MANIFEST.encode() == replace(FULL, images=(), without=()).encode()
+    assert MANIFEST.encode() == replace(FULL, images=(), without=(), defaults=()).encode()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,14 @@ def test_images_do_not_change_the_data_hash() -> None:
         (b"without servicelb", b"without ServiceLB"),
         (b"without servicelb", b"without a,b"),
         (b"without servicelb", b"without a=b"),
+        (b"default server 600 ", b"default client 600 "),
+        (b"default server 600 ", b"default server many "),
+        (b" flag kubelet-arg", b" flags kubelet-arg"),
+        (b" flag kubelet-arg", b" flag KUBELET"),
+        (b" ram GOMEMLIMIT=", b" ram gomemlimit="),
+        (b" ram GOMEMLIMIT=", b" ram GOMEMLIMIT"),
+        (b"Twenty pods fill it.", b""),
+        (b"Twenty pods", b'"Twenty" pods'),
     ],
 )
 def test_images_and_components_that_make_no_sense(executable: Path, old: bytes, new: bytes) -> None:

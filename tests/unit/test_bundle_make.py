@@ -111,6 +111,18 @@ def test_record_tells_what_is_inside(
     assert components["one"]["checks"] == {"elves": 1}
 
 
+def test_defaults_of_the_board_are_inside(
+    tree: Tree, bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
+) -> None:
+    give = '[[executable.default]]\ncommands = ["server"]\nenv = "GOGC"\nvalue = "40"\n'
+    target = tree.root / "toolchains/armv6.toml"
+    target.write_text(f'{target.read_text()}\n{give}below_mib = 1024\nwhy = "A small board."\n')
+    bundle = bundler().make(planned, made_of)
+    (default,) = read_manifest(bundle.path).defaults
+    assert default.line == "server 1024 env GOGC=40 A small board."
+    assert bundle.record["defaults"][0]["why"] == "A small board."
+
+
 def test_same_artifacts_same_bytes(
     bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, cache: Cache
 ) -> None:

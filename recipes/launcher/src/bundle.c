@@ -159,7 +159,8 @@ static bool names_extras(const char *head)
 	const char *line = strstr(head, "\ndata ");
 
 	line = line ? strchr(line + 1, '\n') : NULL;
-	return line && (!strncmp(line, "\nwithout ", 9) || !strncmp(line, "\nimage ", 7));
+	return line && (!strncmp(line, "\ndefault ", 9) || !strncmp(line, "\nwithout ", 9) ||
+			!strncmp(line, "\nimage ", 7));
 }
 
 static void read_head(struct bundle *b)

@@ -28,6 +28,9 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 /* `k3s help server`: the inner program knows the flags, so it prints the help. */
 static const struct command inner_help = { "help", "k3s", false, false, "Shows a list of commands or help for one command", "" };
 
+/* `k3s --show-defaults` without a command is about server and agent. */
+static const struct command no_command = { "", "", false, false, "", "" };
+
 static const struct command *find(const char *name)
 {
 	size_t i;
@@ -91,6 +94,8 @@ static _Noreturn void print_help(int code)
 	       "   --debug                     Turn on debug logs [$K3S_DEBUG]\n"
 	       "   --data-dir value, -d value  Folder to hold state: " DEFAULT_DATA_DIR ",\n"
 	       "                               or ${HOME}/.rancher/k3s if not root [$K3S_DATA_DIR]\n"
+	       "   --show-defaults             What this k3s sets on this board, and why; with\n"
+	       "                               --json as JSON, with a command for its start\n"
 	       "   --help, -h                  show help\n"
 	       "   --version, -v               print the version\n\n"
 	       "'k3s help COMMAND' shows a command's own options.\n");
@@ -128,7 +133,7 @@ static _Noreturn void complete(const struct command *c, const char *last)
 
 	/* the inner program knows a command's own flags, but has no completion */
 	if (last[0] == '-') {
-		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--help\n-h\n--version\n-v\n");
+		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--show-defaults\n--help\n-h\n--version\n-v\n");
 		exit(0);
 	}
 	for (i = 0; !c && i < COMMANDS; i++)
@@ -142,7 +147,7 @@ static _Noreturn void complete(const struct command *c, const char *last)
 }
 
 struct globals {
-	bool help, version;
+	bool help, version, show_defaults, json;
 };
 
 /* One global flag as Go's flag package reads it; the number of words it takes. */
@@ -166,6 +171,10 @@ static int global_flag(char **at, struct globals *g)
 		g->help = on;
 	else if (!strcmp(name, "version") || !strcmp(name, "v"))
 		g->version = on;
+	else if (!strcmp(name, "show-defaults"))
+		g->show_defaults = on;
+	else if (!strcmp(name, "json"))
+		g->json = on;
 	else if (strcmp(name, "debug"))
 		wrong_usage("flag provided but not defined", at[0]);
 	return 1;
@@ -205,14 +214,26 @@ static void help_for(const char *name, char **argv, struct request *r)
 	r->argv = argv;
 }
 
+static void ask_defaults(char **argv, int at, bool as_json, struct request *r)
+{
+	const struct command *c = argv[at] ? find(argv[at]) : &no_command;
+
+	if (!c || (argv[at] && strcmp(c->name, "server") && strcmp(c->name, "agent")))
+		wrong_usage("only server and agent have defaults", argv[at]);
+	r->command = c;
+	r->command_at = argv[at] ? at : at - 1;
+	r->show_defaults = true;
+	r->as_json = as_json;
+}
+
 void command_parse(int argc, char **argv, struct request *r)
 {
-	struct globals g = { false, false };
+	struct globals g = { 0 };
 	const struct command *alias = find(base_name(argv[0]));
 	bool completing = argc > 1 && !strcmp(argv[argc - 1], "--generate-bash-completion");
 	int at;
 
-	*r = (struct request){ NULL, argv, 0 };
+	*r = (struct request){ .argv = argv };
 	/* upstream's three names; check-config is no alias there */
 	if (alias && alias->external && strcmp(alias->name, "check-config")) {
 		r->command = alias;
@@ -222,6 +243,12 @@ void command_parse(int argc, char **argv, struct request *r)
 	if (completing)
 		complete(argc > 2 ? find(argv[1]) : NULL, argc > 2 ? argv[argc - 2] : "");
 	at = skip_globals(argv, &g);
+	if (g.json && !g.show_defaults)
+		wrong_usage("it belongs to --show-defaults", "--json");
+	if (g.show_defaults && !g.help && !g.version) {
+		ask_defaults(argv, at, g.json, r);
+		return;
+	}
 	if (g.help || !argv[at] || is_help(argv[at])) {
 		if (g.version && !g.help)
 			print_version();

@@ -26,6 +26,11 @@
  *   copy.c      one image out of the executable, verified
  *   record.c    what of agent/images is ours
  *   without.c   --disable for what the bundle does not have
+ *   defaults.c  what a small board gets where its user chose nothing
+ *   show.c      k3s --show-defaults
+ *   given.c     did the user give a flag, anywhere
+ *   memory.c    how much memory the machine has
+ *   arguments.c one more word for the inner program
  *   run.c       PATH, crictl's configuration, exec
  */
 #ifndef LAUNCHER_H
@@ -104,7 +109,7 @@ struct bundle {
 	char *manifest;		/* NULL until bundle_load() */
 	char target[32], version[64], commit[64], go[32], cpu[16];
 	char hash[HASH_HEX + 1];
-	bool has_extras;	/* lines about images or missing components */
+	bool has_extras;	/* lines about defaults, images or missing components */
 };
 
 struct entry {
@@ -125,17 +130,29 @@ void bundle_verify(struct bundle *b);
 _Noreturn void bundle_corrupt(const struct bundle *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* ---- manifest.c ---- */
-enum { IMAGES_MAX = 64, IMAGE_NAME_MAX = 128 };
+enum { IMAGES_MAX = 64, IMAGE_NAME_MAX = 128, DEFAULTS_MAX = 32 };
 
 struct image {
 	const char *name, *sha256;
 	uint64_t size, at;	/* as it lies in the executable */
 };
 
+enum default_kind { DEFAULT_ENV, DEFAULT_RAM, DEFAULT_FLAG };
+
+struct board_default {
+	bool server, agent;	/* which commands it is for */
+	uint64_t below_mib;	/* only on a machine with less memory */
+	enum default_kind kind;
+	const char *name;	/* of the variable or flag */
+	const char *value;	/* DEFAULT_RAM: percent of the memory */
+	const char *why;
+};
+
 /* Each walks the verified manifest; *cursor starts as NULL. What is found lives until the next call. */
 bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e);
 bool bundle_next_image(const struct bundle *b, const char **cursor, struct image *i);
 bool bundle_next_without(const struct bundle *b, const char **cursor, const char **component);
+bool bundle_next_default(const struct bundle *b, const char **cursor, struct board_default *d);
 bool is_image_name(const char *name);
 void manifest_check_entries(const struct bundle *b);
 void manifest_check_extras(const struct bundle *b);
@@ -189,6 +206,8 @@ struct request {
 	const struct command *command;
 	char **argv;		/* what the inner program is given */
 	int command_at;		/* index in our argv; 0: the alias in argv[0] */
+	bool show_defaults;	/* a question; a command says which start is meant */
+	bool as_json;
 };
 
 /* Answers help, version and completion itself and exits. */
@@ -294,11 +313,52 @@ enum image_state image_look(const struct placing *p, const char *name, const cha
 void image_place(struct placing *p, const struct image *i);
 _Noreturn void placing_failed(const struct placing *p, const char *what, const char *name);
 
+/* ---- arguments.c ---- */
+/* A copy of argv with the word --name=value at this index. */
+char **add_flag(char **argv, int at, const char *name, const char *value);
+
 /* ---- without.c ---- */
 /* The server's arguments with --disable for each component that the bundle lacks. */
 char **without_components(struct bundle *b, char **argv, int command_at);
 
+/* ---- memory.c ---- */
+/* MemTotal in KiB; 0: unknown. */
+uint64_t memory_kib(void);
+
+/* ---- given.c ---- */
+/*
+ * Does the user give this flag: behind the command, in the configuration, in
+ * K3S_<FLAG>? With a value "key=...", which is one of a list: this key of it.
+ */
+bool flag_given(const char *name, const char *value, char **flags, const char *config);
+
+/* ---- defaults.c ---- */
+#define DEFAULTS_SWITCH "K3S_BOARD_DEFAULTS"
+
+/* A start of server or agent as its user wants it. */
+struct wish {
+	char **flags;		/* behind the command */
+	const char *config;	/* NULL: none */
+	uint64_t memory_kib;
+	bool off;		/* DEFAULTS_SWITCH says so */
+};
+
+enum default_state { APPLIED, SWITCHED_OFF, MEMORY_UNKNOWN, ENOUGH_MEMORY, USER_SET, CONFIG_UNREAD };
+
+enum { DEFAULT_VALUE_MAX = 512 };
+
+struct wish wish_of(char **flags, const char *config);
+enum default_state default_judge(const struct board_default *d, const struct wish *w);
+/* The value on this machine. */
+void default_value(const struct board_default *d, const struct wish *w, char out[DEFAULT_VALUE_MAX]);
+/* Sets variables; returns the arguments with the flags. */
+char **defaults_apply(struct bundle *b, const struct request *r, const char *config);
+
+/* ---- show.c ---- */
+_Noreturn void defaults_show(struct bundle *b, const struct request *r, const char *config);
+
 /* ---- run.c ---- */
+void set_environment(const char *name, const char *value);
 _Noreturn void run(const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled);
 
 #endif

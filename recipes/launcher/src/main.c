@@ -69,12 +69,13 @@ static bool prefers_bundled(const struct request *r, const struct settings *s)
 }
 
 /* What a node needs before its program runs; afterwards the request has all arguments. */
-static void prepare_node(struct bundle *b, const struct settings *s, char **argv, struct request *r)
+static void prepare_node(struct bundle *b, const struct settings *s, const char *config, char **argv, struct request *r)
 {
 	char data_dir[PATH_MAX];
 
 	datadir_of_node(s, argv, r, data_dir);
 	images_place(b, data_dir);
+	r->argv = defaults_apply(b, r, config);
 	if (!strcmp(r->command->name, "server"))
 		r->argv = without_components(b, r->argv, r->command_at);
 }
@@ -94,12 +95,14 @@ int main(int argc, char **argv)
 	if (config && *config)
 		config_read(config, is_strict(argv, &request), &settings);
 	set_log_level(argv, &request, &settings);
-	datadir_find(&settings, argv, &request, data_dir);
 	bundle_open(&bundle);
+	if (request.show_defaults)
+		defaults_show(&bundle, &request, config);
+	datadir_find(&settings, argv, &request, data_dir);
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);
 	if (starts_node(argv, &request))
-		prepare_node(&bundle, &settings, argv, &request);
+		prepare_node(&bundle, &settings, config, argv, &request);
 	log_line(LOG_DEBUG, "Asset dir %s", dir);
 	run(dir, data_dir, &request, prefers_bundled(&request, &settings));
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_SIZE = 4096, FIELDS = 8, COMPONENT_MAX = 64 };
+enum { LINE_SIZE = 4096, FIELDS = 8, COMPONENT_MAX = 64, DEFAULT_FIELDS = 6 };
 
 static const char image_suffix[] = ".tar.zst";
 
@@ -128,12 +128,8 @@ static bool begins(const char *line, const char *word)
 	return !strncmp(line, word, size) && (line[size] == ' ' || line[size] == '\n');
 }
 
-/*
- * The next line that begins with one of two words, split at its spaces; the
- * fields point into `line`. How many fields, -1 for too many, 0 for no line.
- */
-static int next_line(const struct bundle *b, const char **cursor, const char *const words[2],
-		     char line[LINE_SIZE], char *field[FIELDS])
+/* The next line that begins with one of two words. */
+static bool find_line(const struct bundle *b, const char **cursor, const char *const words[2], char line[LINE_SIZE])
 {
 	const char *at = *cursor ? *cursor : b->manifest, *last = b->manifest + b->manifest_size, *end;
 
@@ -147,11 +143,21 @@ static int next_line(const struct bundle *b, const char **cursor, const char *co
 		memcpy(line, at, (size_t)(end - at));
 		line[end - at] = 0;
 		*cursor = end + 1;
-		return split_words(line, field, FIELDS);
+		return true;
 	}
 	if (at + 4 != last)
 		bundle_corrupt(b, "its manifest goes on after its end");
-	return 0;
+	return false;
+}
+
+/*
+ * The same, split at its spaces; the fields point into `line`. How many
+ * fields, -1 for too many, 0 for no line.
+ */
+static int next_line(const struct bundle *b, const char **cursor, const char *const words[2],
+		     char line[LINE_SIZE], char *field[FIELDS])
+{
+	return find_line(b, cursor, words, line) ? split_words(line, field, FIELDS) : 0;
 }
 
 bool bundle_next(const struct bundle *b, const char **cursor, struct entry *e)
@@ -205,6 +211,73 @@ bool bundle_next_without(const struct bundle *b, const char **cursor, const char
 	return true;
 }
 
+static void parse_commands(const struct bundle *b, const char *text, struct board_default *d)
+{
+	d->server = !strcmp(text, "server") || !strcmp(text, "server,agent");
+	d->agent = !strcmp(text, "agent") || !strcmp(text, "server,agent");
+	if (!d->server && !d->agent)
+		bundle_corrupt(b, "its manifest has a default for '%s', not for server or agent", text);
+}
+
+static void parse_kind(const struct bundle *b, const char *text, struct board_default *d)
+{
+	static const char *const kinds[] = { "env", "ram", "flag" };
+	unsigned int kind = 0;
+
+	while (kind < 3 && strcmp(text, kinds[kind]))
+		kind++;
+	if (kind == 3)
+		bundle_corrupt(b, "its manifest has a default of the unknown kind '%s'", text);
+	d->kind = (enum default_kind)kind;
+}
+
+/* What a terminal shows as it is, and JSON holds without an escape. */
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+			return false;
+	return true;
+}
+
+static bool is_default_name(const struct board_default *d)
+{
+	static const char variable[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+	static const char flag[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	size_t size = strlen(d->name);
+
+	return size && size <= COMPONENT_MAX && strspn(d->name, d->kind == DEFAULT_FLAG ? flag : variable) == size;
+}
+
+/* "default <commands> <below-mib> <kind> <name>=<value> <why it is there>" */
+bool bundle_next_default(const struct bundle *b, const char **cursor, struct board_default *d)
+{
+	static const char *const words[2] = { "default", "default" };
+	static char line[LINE_SIZE];
+	char *field[DEFAULT_FIELDS] = { line }, *value;
+	int i;
+
+	if (!find_line(b, cursor, words, line))
+		return false;
+	for (i = 1; i < DEFAULT_FIELDS; i++) {
+		field[i] = strchr(field[i - 1], ' ');
+		if (!field[i])
+			bundle_corrupt(b, "its manifest has a malformed default line");
+		*field[i]++ = 0;
+	}
+	value = strchr(field[4], '=');
+	if (!value || strlen(value + 1) >= DEFAULT_VALUE_MAX || !is_printable(value) || !is_printable(field[5]))
+		bundle_corrupt(b, "its manifest has a malformed default line");
+	*value++ = 0;
+	*d = (struct board_default){ .name = field[4], .value = value, .why = field[5] };
+	d->below_mib = number(b, field[2], 10);
+	parse_commands(b, field[1], d);
+	parse_kind(b, field[3], d);
+	if (!is_default_name(d) || (d->kind == DEFAULT_RAM && number(b, value, 10) > 100))
+		bundle_corrupt(b, "its manifest has a malformed default for '%s'", d->name);
+	return true;
+}
+
 void manifest_check_entries(const struct bundle *b)
 {
 	const char *cursor = NULL;
@@ -229,7 +302,8 @@ static void check_image(const struct bundle *b, const struct image *i)
 void manifest_check_extras(const struct bundle *b)
 {
 	const char *cursor = NULL, *component;
-	unsigned int images = 0, components = 0;
+	unsigned int images = 0, components = 0, defaults = 0;
+	struct board_default d;
 	struct image i;
 
 	if (memchr(b->manifest, 0, (size_t)b->manifest_size))
@@ -238,9 +312,13 @@ void manifest_check_extras(const struct bundle *b)
 		check_image(b, &i);
 	for (cursor = NULL; bundle_next_without(b, &cursor, &component); components++)
 		;
+	for (cursor = NULL; bundle_next_default(b, &cursor, &d); defaults++)
+		;
 	if (images > IMAGES_MAX)
 		bundle_corrupt(b, "its manifest has %u images, more than %d", images, IMAGES_MAX);
+	if (defaults > DEFAULTS_MAX)
+		bundle_corrupt(b, "its manifest has %u defaults, more than %d", defaults, DEFAULTS_MAX);
 	/* a steady start would not see them there */
-	if (images + components && !b->has_extras)
-		bundle_corrupt(b, "its manifest has images or components in the wrong place");
+	if (images + components + defaults && !b->has_extras)
+		bundle_corrupt(b, "its manifest has images, components or defaults in the wrong place");
 }

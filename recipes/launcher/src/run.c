@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void set_environment(const char *name, const char *value)
+void set_environment(const char *name, const char *value)
 {
 	if (setenv(name, value, 1))
 		fail(EXIT_SYSTEM, "no memory for the environment\n  do: stop other programs, or add swap");

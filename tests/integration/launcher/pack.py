@@ -41,6 +41,7 @@ class Pack:
     edit_manifest: Callable[[str], str] | None = None
     images: Mapping[str, bytes] = field(default_factory=dict)
     without: Sequence[str] = ()
+    defaults: Sequence[str] = ()
 
     def data_hash(self) -> str:
         lines = [
@@ -59,7 +60,8 @@ class Pack:
             lines.append(f"file {about} {path}\n")
             body += frame
         lines += [f"link {path} {target}\n" for path, target in self.links.items()]
-        extras = [f"without {component}\n" for component in self.without]
+        extras = [f"default {default}\n" for default in self.defaults]
+        extras += [f"without {component}\n" for component in self.without]
         for name, data in self.images.items():
             extras.append(f"image {len(data)} {_sha256(data)} {len(body)} {name}\n")
             body += data

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from buildsys.bundle.layout import Embedded, Entry, Manifest, assemble, read_manifest
+from buildsys.bundle.layout import Default, Embedded, Entry, Manifest, assemble, read_manifest
 
 from .conftest import Call
 from .pack import HEAD, Pack
@@ -507,6 +507,7 @@ def test_an_executable_of_the_build(
         links=dict(payload.links),
         images=tuple(Embedded(n, len(data), sha256(data)) for n, data in images.items()),
         without=("traefik", "servicelb"),
+        defaults=(Default("server", 1 << 40, "env", "GOGC", "40", "For every machine."),),
     )
     frames = [
         stored(f"frame-{i}", compressor.compress(data))
@@ -520,6 +521,7 @@ def test_an_executable_of_the_build(
     for _ in ("first", "steady"):
         result = call(exe, "server")
         assert result.arguments == ["k3s", "server", "--disable=traefik", "--disable=servicelb"]
+        assert result.environment["GOGC"] == "40"
         assert content(folder) == images
     assert read_manifest(exe).images[1].offset
 
