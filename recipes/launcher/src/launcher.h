@@ -21,6 +21,7 @@
  *   space.c     is there room on the disk
  *   links.c     current, previous, data/cni
  *   prune.c     leftovers and old versions
+ *   heal.c      empty files that a power loss left, before server and agent
  *   images.c    embedded images to agent/images, before server and agent
  *   place.c     one image into its place
  *   copy.c      one image out of the executable, verified
@@ -356,6 +357,10 @@ char **defaults_apply(struct bundle *b, const struct request *r, const char *con
 
 /* ---- show.c ---- */
 _Noreturn void defaults_show(struct bundle *b, const struct request *r, const char *config);
+
+/* ---- heal.c ---- */
+/* Removes the empty ones among the files that k3s remakes when they are absent. */
+void heal(const char *data_dir, bool is_server);
 
 /* ---- run.c ---- */
 void set_environment(const char *name, const char *value);
