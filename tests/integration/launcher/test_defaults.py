@@ -359,3 +359,19 @@ def test_too_many(payload: Pack, launcher_binary: Path, call: Call, tmp_path: Pa
     result = call(pack.write(launcher_binary, tmp_path / "k3s"), "server")
     assert result.code == 65
     assert "33 defaults, more than 32" in result.err
+
+
+# ---- ARMv6 ----
+
+
+def test_on_armv6(payload: Pack, arm_launcher_binary: Path, call: Call, tmp_path: Path) -> None:
+    """Under the emulated CPU: the memory and the percentage are right with 32 bits as well."""
+    pack = replace(payload, defaults=ALL, head={"target": "armv6", "cpu": "armv6"})
+    exe = pack.write(arm_launcher_binary, tmp_path / "k3s")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: {600 * 1024 - 1} kB\n")
+    inside = f'mount --bind "{meminfo}" /proc/meminfo; exec qemu-arm-static "{exe}" "$@"'
+    result = call(exe, "server", env={"QEMU_CPU": "arm1176"}, inside=inside)
+    assert result.code == 0, result.err
+    assert variables(result) == ("40", "359MiB")
+    assert "--kubelet-arg=max-pods=20" in result.arguments
