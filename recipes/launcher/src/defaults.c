@@ -33,12 +33,6 @@ struct wish wish_of(char **flags, const char *config)
 	return (struct wish){ flags, config && *config ? config : NULL, memory_kib(), is_off() };
 }
 
-/* The inner program fetches it; what it says is not known here. */
-static bool is_url(const char *config)
-{
-	return !strncmp(config, "http://", 7) || !strncmp(config, "https://", 8);
-}
-
 enum default_state default_judge(const struct board_default *d, const struct wish *w)
 {
 	if (w->off)

@@ -99,6 +99,11 @@ static void in_environment(struct search *s)
 	s->found = s->found || getenv(name);
 }
 
+bool is_url(const char *config)
+{
+	return !strncmp(config, "http://", 7) || !strncmp(config, "https://", 8);
+}
+
 bool flag_given(const char *name, const char *value, char **flags, const char *config)
 {
 	struct search s = { name, NULL, 0, false };

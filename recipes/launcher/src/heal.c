@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +41,7 @@ static const struct place places[] = {
 	{ "server/tls/etcd", true, { "*.crt", "*.key" }, "" },
 	{ "server/tls/kube-controller-manager", true, { "*.crt", "*.key" }, "" },
 	{ "server/tls/kube-scheduler", true, { "*.crt", "*.key" }, "" },
+	{ "server/tls/temporary-certs", true, { "*.crt", "*.key" }, "" },
 	{ "server/cred", true, { "*.kubeconfig", "ipsec.psk", "encryption-config.json", "encryption-state.json" }, "" },
 	{ "server/cred", true, { "passwd" }, token_advice },
 	{ "server", true, { "token", "agent-token" }, "" },
@@ -50,12 +50,22 @@ static const struct place places[] = {
 	{ "/etc/rancher/node", false, { "password", "id" }, password_advice },
 };
 
+/* A whole name, or "*.ending"; not fnmatch, which brings 19 KiB of Unicode. */
+static bool matches(const char *pattern, const char *name)
+{
+	size_t size = strlen(name), tail = strlen(pattern) - 1;
+
+	if (*pattern != '*')
+		return !strcmp(pattern, name);
+	return *name != '.' && size > tail && !strcmp(name + size - tail, pattern + 1);
+}
+
 static bool is_listed(const struct place *p, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < PATTERNS && p->patterns[i]; i++)
-		if (!fnmatch(p->patterns[i], name, FNM_PERIOD))
+		if (matches(p->patterns[i], name))
 			return true;
 	return false;
 }
@@ -83,7 +93,10 @@ static void heal_place(const struct place *p, const char *data_dir)
 	struct dirent *entry;
 	DIR *dir;
 
-	join(path, "%s%s%s", p->folder[0] == '/' || !data_dir[1] ? "" : data_dir, p->folder[0] == '/' ? "" : "/", p->folder);
+	if (p->folder[0] == '/')
+		join(path, "%s", p->folder);
+	else
+		join(path, "%s/%s", data_dir, p->folder);
 	dir = opendir(path);
 	if (!dir)
 		return;	/* a first start has none of them */
@@ -93,10 +106,15 @@ static void heal_place(const struct place *p, const char *data_dir)
 	closedir(dir);
 }
 
-void heal(const char *data_dir, bool is_server)
+void heal(const char *data_dir, const struct request *r, const char *config)
 {
+	bool is_server = strcmp(r->command->name, "agent") != 0;
 	size_t i;
 
+	if (!data_dir[1])
+		data_dir = "";	/* the root */
+	if (is_server)
+		set_lost_cluster_aside(data_dir, r->argv + r->command_at + 1, config);
 	for (i = 0; i < sizeof places / sizeof places[0]; i++)
 		if (is_server || !places[i].of_server)
 			heal_place(&places[i], data_dir);

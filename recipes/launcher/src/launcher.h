@@ -22,6 +22,7 @@
  *   links.c     current, previous, data/cni
  *   prune.c     leftovers and old versions
  *   heal.c      empty files that a power loss left, before server and agent
+ *   lost.c      a datastore whose token a power loss took
  *   images.c    embedded images to agent/images, before server and agent
  *   place.c     one image into its place
  *   copy.c      one image out of the executable, verified
@@ -327,6 +328,8 @@ char **without_components(struct bundle *b, char **argv, int command_at);
 uint64_t memory_kib(void);
 
 /* ---- given.c ---- */
+/* The inner program fetches such a configuration; what it says is not known here. */
+bool is_url(const char *config);
 /*
  * Does the user give this flag: behind the command, in the configuration, in
  * K3S_<FLAG>? With a value "key=...", which is one of a list: this key of it.
@@ -360,7 +363,11 @@ _Noreturn void defaults_show(struct bundle *b, const struct request *r, const ch
 
 /* ---- heal.c ---- */
 /* Removes the empty ones among the files that k3s remakes when they are absent. */
-void heal(const char *data_dir, bool is_server);
+void heal(const char *data_dir, const struct request *r, const char *config);
+
+/* ---- lost.c ---- */
+/* To be called before empty files are removed: it judges by them. */
+void set_lost_cluster_aside(const char *data_dir, char **flags, const char *config);
 
 /* ---- run.c ---- */
 void set_environment(const char *name, const char *value);

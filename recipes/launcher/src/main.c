@@ -74,7 +74,7 @@ static void prepare_node(struct bundle *b, const struct settings *s, const char 
 	char data_dir[PATH_MAX];
 
 	datadir_of_node(s, argv, r, data_dir);
-	heal(data_dir, strcmp(r->command->name, "agent") != 0);
+	heal(data_dir, r, config);
 	images_place(b, data_dir);
 	r->argv = defaults_apply(b, r, config);
 	if (!strcmp(r->command->name, "server"))

@@ -20,6 +20,7 @@ OF_SERVER = [
     "server/tls/etcd/server-client.crt",
     "server/tls/kube-controller-manager/kube-controller-manager.crt",
     "server/tls/kube-scheduler/kube-scheduler.key",
+    "server/tls/temporary-certs/apiserver-loopback-client__.crt",
     "server/cred/admin.kubeconfig",
     "server/cred/ipsec.psk",
     "server/cred/passwd",
@@ -138,3 +139,100 @@ def test_what_cannot_be_removed(k3s: Path, call: Call, data_dir: Path) -> None:
     result = call(k3s, "server", inside=inside)
     assert result.arguments[-1] == "server"
     assert f"{folder}/token is empty" in result.err and "cannot be removed" in result.err
+
+
+# ---- a datastore that nobody can open ----
+
+LOST = ["server/cred/passwd", "server/tls/server-ca.key", "server/tls/client-ca.key"]
+
+
+def lose(data_dir: Path) -> None:
+    make(data_dir, LOST)
+    make(data_dir, ["server/db/state.db", "server/db/state.db-wal"], "encrypted")
+
+
+@pytest.mark.parametrize("more", [[], ["server/token", "server/tls/service.key"]])
+def test_lost_datastore_is_moved_aside(
+    k3s: Path, call: Call, data_dir: Path, more: list[str]
+) -> None:
+    lose(data_dir)
+    make(data_dir, more)
+    result = call(k3s, "server")
+    assert f"Moved {data_dir}/server/db to {data_dir}/server/db-lost" in result.err
+    assert left(data_dir) == {"server/db-lost/state.db", "server/db-lost/state.db-wal"}
+    assert "level=warning" not in call(k3s, "server").err
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "server/cred/passwd",
+        "server/token",
+        "server/tls/server-ca.key",
+        "server/tls/client-ca.key",
+        "server/tls/service.key",
+        "server/db/etcd/member/snap/db",
+    ],
+)
+def test_datastore_that_may_be_opened_stays(
+    k3s: Path, call: Call, data_dir: Path, written: str
+) -> None:
+    lose(data_dir)
+    make(data_dir, [written], "something")
+    assert "Moved" not in call(k3s, "server").err
+    assert (data_dir / "server/db/state.db").exists()
+
+
+def test_password_that_was_never_written(k3s: Path, call: Call, data_dir: Path) -> None:
+    lose(data_dir)
+    (data_dir / "server/cred/passwd").unlink()
+    assert "Moved" not in call(k3s, "server").err
+
+
+@pytest.mark.parametrize(
+    ("words", "config", "env"),
+    [
+        (["--token", "x"], "", {}),
+        (["-t", "x"], "", {}),
+        (["-t=x"], "", {}),
+        (["--token-file=/x"], "", {}),
+        (["--server=https://x"], "", {}),
+        (["-s", "https://x"], "", {}),
+        (["--datastore-endpoint", "mysql://"], "", {}),
+        ([], "token: x\n", {}),
+        ([], "server: https://x\n", {}),
+        ([], "", {"K3S_TOKEN": "x"}),
+        ([], "", {"K3S_TOKEN_FILE": "/x"}),
+        ([], "", {"K3S_URL": "https://x"}),
+        ([], "", {"K3S_DATASTORE_ENDPOINT": "mysql://"}),
+        ([], "", {"K3S_CONFIG_FILE": "https://x/config.yaml"}),
+    ],
+)
+def test_token_that_is_given_may_open_it(
+    k3s: Path,
+    call: Call,
+    data_dir: Path,
+    tmp_path: Path,
+    words: list[str],
+    config: str,
+    env: dict[str, str],
+) -> None:
+    lose(data_dir)
+    file = tmp_path / "config.yaml"
+    file.write_text(config)
+    result = call(k3s, "server", *words, env={"K3S_CONFIG_FILE": str(file), **env})
+    assert "Moved" not in result.err
+    assert (data_dir / "server/db/state.db").exists()
+
+
+def test_one_is_aside_already(k3s: Path, call: Call, data_dir: Path) -> None:
+    lose(data_dir)
+    make(data_dir, ["server/db-lost/state.db"], "of before")
+    result = call(k3s, "server")
+    assert "cannot be moved" in result.err and "move the folder server/db away" in result.err
+    assert (data_dir / "server/db-lost/state.db").read_text() == "of before"
+
+
+def test_agent_has_no_datastore(k3s: Path, call: Call, data_dir: Path) -> None:
+    lose(data_dir)
+    assert "Moved" not in call(k3s, "agent").err
