@@ -95,3 +95,9 @@ def test_junit_stays_xml_whatever_a_program_prints(
     found = junit(verdict, tmp_path).findtext("testcase/failure")
     assert found is not None
     assert found.startswith("before ") and found.endswith(" after")
+
+
+def test_a_verdict_is_about_the_bytes_that_were_tried(verdict: Verdict) -> None:
+    before = verdict.as_json()["sha256"]
+    verdict.subject.write_bytes(b"built anew meanwhile")
+    assert verdict.as_json()["sha256"] == before
