@@ -24,9 +24,8 @@ class Board:
     executable: Path
     files: Mapping[str, bytes]
 
-    def prepare(self, folder: Path, log: Path) -> Files:
-        """Write everything into `folder`; its names. Raises `CommandError`, `DiskFullError`."""
-        files = Files(folder)
+    def prepare(self, files: Files, log: Path) -> None:
+        """Write everything that `files` names. Raises `CommandError`, `DiskFullError`."""
         Path(files.kernel).write_bytes(self.kernel.image)
         first = boot_archive(self.machine, self.kernel, self.busybox.read_bytes())
         Path(files.initramfs).write_bytes(first)
@@ -34,10 +33,9 @@ class Board:
             Path(files.device_tree).write_bytes(self.kernel.device_tree)
             for edit in self.machine.device_tree:
                 run(fdtput(edit, files), log=log)
-        tree = folder / "tree"
+        tree = Path(files.folder) / "tree"
         write_tree(tree, self.machine, self.kernel, self.busybox, self.executable, self.files)
         run(self._mkfs(files, tree), log=log)
-        return files
 
     def _mkfs(self, files: Files, tree: Path) -> list[str]:
         """An ext4 that holds the tree; files are root's, whoever makes it."""

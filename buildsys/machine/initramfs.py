@@ -15,7 +15,7 @@ _END = "TRAILER!!!"
 
 @dataclass(frozen=True)
 class Node:
-    """A file, folder, link or device; `mode` with its type, as stat(2) has it."""
+    """A file, folder or device; `mode` with its type, as stat(2) has it."""
 
     name: str
     mode: int
@@ -31,11 +31,6 @@ def folder(name: str) -> Node:
 def file(name: str, data: bytes, mode: int = 0o644) -> Node:
     """A file."""
     return Node(name, stat.S_IFREG | mode, data)
-
-
-def link(name: str, text: str) -> Node:
-    """A symlink."""
-    return Node(name, stat.S_IFLNK | 0o777, text.encode())
 
 
 def character(name: str, major: int, minor: int) -> Node:

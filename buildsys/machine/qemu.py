@@ -10,9 +10,10 @@ from buildsys.model import MachineTable
 
 @dataclass(frozen=True)
 class Files:
-    """Where everything of one boot lies."""
+    """Where everything of one boot lies; sockets apart, whose paths may have 107 bytes at most."""
 
     folder: PurePath
+    sockets: PurePath
 
     @property
     def kernel(self) -> PurePath:
@@ -42,17 +43,17 @@ class Files:
     @property
     def console(self) -> PurePath:
         """The socket of the serial line."""
-        return self.folder / "console"
+        return self.sockets / "console"
 
     @property
     def registers(self) -> PurePath:
         """The socket of qtest, by which the board's registers are read."""
-        return self.folder / "registers"
+        return self.sockets / "registers"
 
     @property
     def control(self) -> PurePath:
         """The socket of QMP."""
-        return self.folder / "control"
+        return self.sockets / "control"
 
 
 def command_line(

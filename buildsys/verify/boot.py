@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,10 +59,13 @@ class Booter:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         verdict = Verdict(scenario.name, self.target, executable, log)
-        with self.cache.scratch(f"boot-{suffix}-{scenario.name}-{os.getpid()}") as folder:
+        with (
+            self.cache.scratch(f"boot-{suffix}-{scenario.name}-{os.getpid()}") as folder,
+            tempfile.TemporaryDirectory(prefix="k3s-boot-") as sockets,
+        ):
             begin = time.monotonic()
-            board = self._board(executable, scenario)
-            files = board.prepare(folder, folder / "prepare.log")
+            files = Files(folder, Path(sockets))
+            self._board(executable, scenario).prepare(files, folder / "prepare.log")
             if scenario.renews_disk:
                 keep_disk(files)
             seconds = time.monotonic() - begin

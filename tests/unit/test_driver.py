@@ -53,7 +53,7 @@ class Guest:
     """Plays a guest on the console's socket: a first word, then a reply to each line."""
 
     def __init__(self, folder: Path, first: list[str], reply: Reply) -> None:
-        self.files = Files(folder)
+        self.files = Files(folder, folder)
         self.heard: list[str] = []
         self._first, self._reply = first, reply
         self._server = socket.socket(socket.AF_UNIX)
@@ -170,7 +170,7 @@ def test_a_killed_emulator_is_named(play: Play) -> None:
 def test_an_emulator_that_does_not_start_is_named(tmp_path: Path) -> None:
     process = subprocess.Popen(["false"])
     process.wait()
-    running = Running(process, Files(tmp_path), "nonce")
+    running = Running(process, Files(tmp_path, tmp_path), "nonce")
     assert kind_of(lambda: running.boot(60)) == "the emulator did not start"
 
 
