@@ -41,7 +41,7 @@ input()
 """
 
 CLIENT = """\
-import socket
+import socket, time
 held = []
 def tcp(sport, address, port):
     held.append(socket.create_connection((address, port), source_address=("", sport)))
@@ -61,6 +61,9 @@ tcp(4003, "10.77.0.2", 9999)
 tcp(4004, "fd77::2", 8080)
 tcp(4005, "10.77.0.2", 8080)
 held[-1].shutdown(socket.SHUT_WR)
+# Not before the other side has acknowledged it (FIN_WAIT2) is the flow's state the last one.
+while held[-1].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 5:
+    time.sleep(0.01)
 udp(5001, "10.77.0.2", 53, True)
 udp(5002, "10.77.0.2", 54, False)
 udp(5003, "10.77.0.2", 55, False)
