@@ -60,6 +60,7 @@ class Running:
     acked: int = 0
     _line: socket.socket | None = None
     _number: int = 0
+    _last: float = field(default_factory=time.monotonic)
 
     @property
     def uptime(self) -> float:
@@ -148,25 +149,39 @@ class Running:
         except OSError as error:
             raise self._failure("the emulator ended", "sending a step", str(error)) from error
 
+    def listen(self, name: str, seconds: float) -> None:
+        """Hear the guest for that many wall seconds. Raises `BootError` where it comes to grief.
+
+        Unheard, the console's socket is full after some hundred bytes, and the guest waits for it.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            list(self._heard(name, left))
+
     def _events(self, doing: str, until: float) -> Iterator[Event]:
         """What the guest says, until `until` of its seconds. Raises `BootError`."""
-        assert self._line is not None
-        heard = time.monotonic()
         while True:
-            ready, _, _ = select.select([self._line], [], [], 1.0)
-            data = self._line.recv(65536) if ready else b""
-            if data:
-                heard = time.monotonic()
-                yield from self._noted(data, doing)
-            elif ready or self.process.poll() is not None:
-                raise self._failure("the emulator ended", doing, self._exit_text())
-            elif time.monotonic() - heard > SILENCE_SECONDS:
-                raise self._failure("stalled", doing, f"no word for {SILENCE_SECONDS} wall seconds")
+            yield from self._heard(doing, 1.0)
             if self.uptime > until:
                 raise self._failure("timeout", doing, f"no end by guest second {until:.0f}")
 
-    def _noted(self, data: bytes, doing: str) -> Iterator[Event]:
-        for event in self.console.feed(data):
+    def _heard(self, doing: str, seconds: float) -> Iterator[Event]:
+        """What the guest says now, or within `seconds` of the wall."""
+        assert self._line is not None
+        ready, _, _ = select.select([self._line], [], [], seconds)
+        data = self._line.recv(65536) if ready else b""
+        if data:
+            self._last = time.monotonic()
+            yield from self._noted(data, doing)
+        elif ready or self.process.poll() is not None:
+            raise self._failure("the emulator ended", doing, self._exit_text())
+        elif time.monotonic() - self._last > SILENCE_SECONDS:
+            raise self._failure("stalled", doing, f"no word for {SILENCE_SECONDS} wall seconds")
+
+    def _noted(self, data: bytes, doing: str) -> list[Event]:
+        """The events in `data`, all of them kept, whichever the caller waits for."""
+        events = list(self.console.feed(data))
+        for event in events:
             state = event if isinstance(event, State) else getattr(event, "state", None)
             if state:
                 self.beats.append(state)
@@ -177,7 +192,7 @@ class Running:
                 self.troubles.append(event)
                 if event.kind in FATAL:
                     raise self._failure(event.kind, doing, event.line)
-            yield event
+        return events
 
     def _exit_text(self) -> str:
         status = self.process.wait()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,17 @@ class Place:
         kinds = ("--user", "--net", "--mount", "--pid", "--preserve-credentials")
         return ["nsenter", "--target", first, *kinds, *argv]
 
-    def call(self, command: str, seconds: float) -> tuple[int, str]:
-        """Run a host step's command; its exit code and what it printed."""
+    def call(
+        self, command: str, seconds: float, meanwhile: Callable[[float], None]
+    ) -> tuple[int, str]:
+        """Run a host step's command; its exit code and what it printed.
+
+        `meanwhile` is called with a number of seconds to spend, until the command has ended.
+        """
         argv = self.wrap(["timeout", "-k", "5", str(seconds), "sh", "-c", _SHELL, "sh", command])
         path = self.folder / "output"
         with path.open("wb") as out:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 ending_with_us(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -79,7 +84,9 @@ class Place:
                 env=environment(self.folder),
                 cwd=self.folder,
             )
-        return done.returncode, path.read_bytes()[-4000:].decode("utf-8", "replace")
+        while process.poll() is None:
+            meanwhile(0.1)
+        return process.returncode, path.read_bytes()[-4000:].decode("utf-8", "replace")
 
     def logs(self) -> list[Path]:
         """What the host's own programs wrote."""

@@ -111,13 +111,20 @@ class Walk:
     def _host(self, step: Step, within: int) -> dict[str, object]:
         """Run a host step's command until it does what is hoped for."""
         until, tries = time.monotonic() + within, 0
+
+        def meanwhile(seconds: float) -> None:
+            if self.running:
+                self.running.listen(step.name, seconds)
+            else:
+                time.sleep(seconds)
+
         while True:
             tries += 1
-            code, output = self.place.call(step.run, max(1, until - time.monotonic()))
+            code, output = self.place.call(step.run, max(1, until - time.monotonic()), meanwhile)
             hoped = not code and re.search(step.expect, output, re.MULTILINE)
             if hoped or not step.every or time.monotonic() + step.every > until:
                 break
-            time.sleep(step.every)
+            meanwhile(step.every)
         second = self.running.uptime if self.running else 0.0
         demand(step, code, output, tries, second)
         return {"at": second, "tries": tries, "output": output[-500:]}

@@ -129,6 +129,31 @@ def test_a_garbled_answer_is_asked_for_again(play: Play) -> None:
     assert guest.heard == ["1", "again"]
 
 
+def test_a_guest_is_heard_while_the_host_is_busy(play: Play) -> None:
+    """Else the console's socket fills and the guest waits for it."""
+    beats = [say(state(float(n))) for n in range(10, 4000)]
+    running = play([booted(), *beats]).running()
+    running.boot(60)
+    running.listen("host", 0.5)
+    assert running.uptime == 3999.0
+
+
+def test_a_panic_while_the_host_is_busy_is_named(play: Play) -> None:
+    guest = play([booted()], lambda _: ["Kernel panic - not syncing: x"])
+    running = guest.running()
+    running.boot(60)
+    running._send(b"anything\n")
+    assert kind_of(lambda: running.listen("host", 5)) == "kernel panic"
+
+
+def test_nothing_that_comes_with_the_first_word_is_lost(play: Play) -> None:
+    killed = "Out of memory: Killed process 41 (coredns)"
+    running = play([booted(), killed, say(state(11.0))]).running()
+    running.boot(60)
+    assert running.uptime == 11.0
+    assert [trouble.kind for trouble in running.troubles] == ["out of memory"]
+
+
 def test_a_guest_without_a_word_has_stalled(play: Play) -> None:
     assert kind_of(lambda: play([]).running().boot(60)) == "stalled"
 
