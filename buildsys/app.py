@@ -137,6 +137,8 @@ class App:
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
+        # A run that was killed at its very end left all that this one wants, and its folder.
+        self.cache.sweep()
         if current := self.current(plan):
             return current
         unfetched = {} if self.settings.offline else self.fetch(plan)

@@ -68,7 +68,6 @@ class Builder:
         failed = unfetched or {}
         missing = self.missing(plan)
         self._preflight([job for job in missing if not _unfetched(job, failed)])
-        self.cache.sweep()
         tasks = [
             Task(
                 job.id,
