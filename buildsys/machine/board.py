@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from buildsys.machine.kernel import Kernel
 from buildsys.machine.qemu import Files
@@ -44,18 +43,19 @@ class Board:
 
 
 def keep_disk(files: Files) -> None:
-    """Keep a copy of the disk as it is, for `renew_disk`."""
-    _copy(Path(files.disk), Path(files.spare))
+    """Keep a copy of the disk, for `renew_disk`. Raises `CommandError`, `DiskFullError`."""
+    _copy(files.disk, files.spare, files)
 
 
 def renew_disk(files: Files) -> None:
-    """Put the kept disk in the used one's place."""
-    _copy(Path(files.spare), Path(files.disk))
+    """Put the kept disk in the used one's place. Raises as `keep_disk` does."""
+    _copy(files.spare, files.disk, files)
 
 
-def _copy(source: Path, place: Path) -> None:
+def _copy(source: PurePath, place: PurePath, files: Files) -> None:
     """Holes stay holes: a disk is mostly empty."""
-    subprocess.run(["cp", "--sparse=always", str(source), str(place)], check=True)
+    argv = ["cp", "--sparse=always", str(source), str(place)]
+    run(argv, log=Path(files.folder) / "copy.log")
 
 
 def fdtput(edit: DeviceTreeEdit, files: Files) -> list[str]:

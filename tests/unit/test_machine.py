@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from buildsys.errors import CorruptError, MissingToolError
+from buildsys.errors import CommandError, CorruptError, MissingToolError
 from buildsys.load import load_project
 from buildsys.machine import initramfs
-from buildsys.machine.board import fdtput
+from buildsys.machine.board import fdtput, keep_disk, renew_disk
 from buildsys.machine.kernel import Kernel, read_kernel
 from buildsys.machine.qemu import Files, command_line, kernel_line
 from buildsys.machine.root import boot_archive, write_tree
@@ -183,3 +183,18 @@ def test_device_tree_edits_become_fdtput_calls() -> None:
     node = "/soc/watchdog@7e100000"
     assert cells == ["fdtput", "-t", "x", "/boards/board.dtb", node, "reg", "7e100000", "114"]
     assert strings == ["fdtput", "-t", "s", "/boards/board.dtb", node, "reg-names", "pm"]
+
+
+def test_a_kept_disk_comes_back_as_it_was(tmp_path: Path) -> None:
+    files = Files(tmp_path, tmp_path)
+    disk = Path(files.disk)
+    disk.write_bytes(b"first")
+    keep_disk(files)
+    disk.write_bytes(b"used")
+    renew_disk(files)
+    assert disk.read_bytes() == b"first"
+
+
+def test_a_disk_that_was_not_kept_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="spare"):
+        renew_disk(Files(tmp_path, tmp_path))
