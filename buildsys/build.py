@@ -14,8 +14,10 @@ from buildsys.cache import Cache, disk_errors
 from buildsys.check import check_outputs
 from buildsys.errors import BuildsysError, MissingSourceError, MissingToolError
 from buildsys.fetch import Fetcher, copy_inputs, wanted
+from buildsys.fetch.go_module import replace_module
 from buildsys.load import Project
 from buildsys.model import GoOptions, Recipe, Target
+from buildsys.model.recipe import Patch
 from buildsys.patch import apply_patch
 from buildsys.plan import Job, Plan, c_flags
 from buildsys.report import Progress, Timeline
@@ -187,9 +189,17 @@ class Builder:
             copy_inputs(job.loaded, recipe.options.overlay, folder)
         for patch in recipe.patches_for(job.target):
             name = f"recipes/{recipe.name}/patches/{patch.file}"
-            apply_patch(job.loaded.folder / "patches" / patch.file, folder, name, context.log)
+            place = self._patched(patch, context)
+            apply_patch(job.loaded.folder / "patches" / patch.file, place, name, context.log)
         _set_times(folder, int(recipe.date.timestamp()), job.key)
         self.timeline.add("unpack", job.id, begin)
+
+    def _patched(self, patch: Patch, context: Context) -> Path:
+        """The tree that a patch is for."""
+        folder = context.sandbox.host("src")
+        if not patch.module:
+            return folder
+        return replace_module(patch.module, folder, self.cache, self.toolchain, context.log)
 
     def _store(self, job: Job, context: Context, start: float) -> Artifact:
         begin = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 from buildsys.errors import LackingError, UnknownNameError
 from buildsys.load import LoadedRecipe, Project
 from buildsys.model import FULL, Profile, Recipe, Target, bundle_suffix
+from buildsys.model.recipe import Patch
 
 ANY = "any"
 """In place of a target's name where an artifact is the same for all."""
@@ -211,7 +212,7 @@ def _key(
         {
             "plan": PLAN_VERSION,
             "recipe": building_part(recipe),
-            "patches": [patch.file for patch in recipe.patches_for(of)],
+            "patches": [_patch(patch) for patch in recipe.patches_for(of)],
             "inputs": inputs,
             "target": of if recipe.shared else machine,
             "toolchain": dict(toolchain),
@@ -219,6 +220,10 @@ def _key(
             "needs": dict(needs),
         }
     )
+
+
+def _patch(patch: Patch) -> str:
+    return f"{patch.module} {patch.file}" if patch.module else patch.file
 
 
 def c_flags(recipe: Recipe, target: Target) -> dict[str, str]:

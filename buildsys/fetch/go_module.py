@@ -22,6 +22,9 @@ from buildsys.toolchain import Toolchain
 _DAMAGED = re.compile(r"^(\S+) (v\S+): .+$", re.M)
 """A line of `go mod verify` about a changed, unreadable or half-removed module."""
 
+REPLACED = "replaced"
+"""The folder of a main module that holds the dependencies which are patched."""
+
 _NETWORK_HINTS = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake")
 
 
@@ -91,6 +94,36 @@ def unpack(source: GoModuleSource, cache: Cache, folder: Path) -> None:
     """A writable copy of the module in `folder`, from the zip whose h1 is checked once more."""
     _check_zip(source, cache)
     unpack_module_zip(zip_path(source, cache), f"{source.path}/", folder)
+
+
+def replace_module(
+    module: str, folder: Path, cache: Cache, toolchain: Toolchain, log: Path
+) -> Path:
+    """A copy of a dependency within the main module in `folder`, which is built instead of it.
+
+    It is the version that go.mod takes, its zip checked against go.sum. The copy that is there
+    already is returned as it is. Raises `CommandError` for a module that is no dependency,
+    `CorruptError` or `HashMismatchError` for its zip.
+    """
+    place = folder / REPLACED / module
+    if place.exists():
+        return place
+    env = toolchain.go_environment(cache, online=False)
+    go = [str(toolchain.go / "bin" / "go"), "-C", str(folder)]
+    found = json.loads(
+        output([*go, "list", "-mod=readonly", "-m", "-json", module], env=env, log=log)
+    )
+    taken = found.get("Replace", found)
+    source = GoModuleSource(
+        kind="go-module",
+        module=taken["Path"],
+        version=taken["Version"],
+        sum=taken["Sum"],
+        mod_sum=taken["GoModSum"],
+    )
+    unpack(source, cache, place)
+    output([*go, "mod", "edit", f"-replace={module}=./{REPLACED}/{module}"], env=env, log=log)
+    return place
 
 
 def report_modified(source: GoModuleSource, cache: Cache, text: str) -> CorruptError:

@@ -21,7 +21,7 @@ from buildsys.model.options import (
     Options,
     YarnOptions,
 )
-from buildsys.model.source import GoModuleSource, Source
+from buildsys.model.source import GoModuleSource, ModulePath, Source
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 """The date of what has none. Not 1970: k3s takes a file of that date for unchanged (k3s#14568)."""
@@ -36,9 +36,13 @@ Place = Literal["executable", "launcher", "image", "build"]
 
 
 class Patch(Frozen):
-    """A change of ours to a source, with its reason."""
+    """A change of ours to a source, with its reason.
+
+    With `module` it changes that Go module as the source's go.mod takes it, not the source itself.
+    """
 
     file: FileName
+    module: ModulePath | None = None
     targets: tuple[Name, ...] = ()
     why: Sentence
     origin: Sentence
@@ -151,6 +155,12 @@ class Recipe(Frozen):
         if isinstance(self.source, GoModuleSource) and self.source.date:
             return self.source.date
         return EPOCH
+
+    @model_validator(mode="after")
+    def _modules(self) -> Recipe:
+        if self.style != "go" and any(patch.module for patch in self.patch):
+            raise ValueError("patch.module goes with style = 'go'")
+        return self
 
     def patches_for(self, target: str) -> tuple[Patch, ...]:
         """The patches that apply to `target`, in the recipe's order."""

@@ -110,6 +110,12 @@ def test_style_and_table_must_agree(tree: Tree, style: str, table: str) -> None:
     assert any(f"style '{style}' goes with the table" in text for text in tree.problems())
 
 
+def test_only_go_has_modules_to_patch(tree: Tree) -> None:
+    tree.patch("one", "0001-a.patch")
+    tree.edit(ONE, 'file = "0001-a.patch"', 'file = "0001-a.patch"\nmodule = "example.com/dep"')
+    assert any("patch.module goes with style = 'go'" in text for text in tree.problems())
+
+
 def test_three_mistakes_are_three_problems(tree: Tree) -> None:
     tree.edit(ONE, 'license = "MIT"', 'licence = "MIT"')
     tree.edit(ONE, "memory_mib = 50", "memory_mib = true")

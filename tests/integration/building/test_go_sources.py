@@ -10,6 +10,7 @@ import pytest
 
 from buildsys.errors import (
     BuildsysError,
+    CommandError,
     CorruptError,
     FetchError,
     HashMismatchError,
@@ -18,13 +19,26 @@ from buildsys.errors import (
 from buildsys.sandbox import namespaces
 
 from .goproxy import DEPENDENCY, PROGRAM, Module, Proxy, go_recipe
-from .project import Checkout, emulated
+from .project import Checkout, emulated, fill
 
 pytestmark = pytest.mark.integration
 
 OTHER = "h1:" + "A" * 43 + "="
 LABEL = f"{PROGRAM}@v1.2.3"
 DEP_LABEL = f"{DEPENDENCY}@v1.0.0"
+
+PATCHED_MODULE = """
+[[patch]]
+file   = "0001-three.patch"
+module = "@MODULE@"
+why    = "Twice is not enough."
+origin = "ours"
+"""
+
+THREE = (
+    "--- a/dep.go\n+++ b/dep.go\n@@ -1,3 +1,3 @@\n package dep\n \n"
+    "-func Twice(a int) int { return a * 2 }\n+func Twice(a int) int { return a * 3 }\n"
+)
 
 
 @pytest.fixture
@@ -72,6 +86,31 @@ def test_builds_and_runs(checkout: Checkout, proxy: Proxy, module: Module, nonce
     artifact = checkout.artifact("gotool-armv6", go_proxy=proxy.url)
     assert emulated(artifact.path("bin/gotool")) == f"{nonce} 42\n"
     assert artifact.source == module.sum
+
+
+def test_dependency_with_a_patch(
+    checkout: Checkout, proxy: Proxy, module: Module, nonce: str
+) -> None:
+    folder = go_recipe(checkout, module)
+    (folder / "patches").mkdir()
+    (folder / "patches/0001-three.patch").write_text(THREE)
+    with (folder / "recipe.toml").open("a") as recipe:
+        recipe.write(fill(PATCHED_MODULE, module=DEPENDENCY))
+    artifact = checkout.artifact("gotool-armv6", go_proxy=proxy.url)
+    assert emulated(artifact.path("bin/gotool")) == f"{nonce} 63\n"
+
+
+def test_patch_for_a_module_that_is_no_dependency(
+    checkout: Checkout, proxy: Proxy, module: Module
+) -> None:
+    folder = go_recipe(checkout, module)
+    (folder / "patches").mkdir()
+    (folder / "patches/0001-three.patch").write_text(THREE)
+    with (folder / "recipe.toml").open("a") as recipe:
+        recipe.write(fill(PATCHED_MODULE, module="example.com/other"))
+    error = caught(checkout, proxy)
+    assert isinstance(error, CommandError)
+    assert "example.com/other" in str(error)
 
 
 @pytest.mark.parametrize("which", ["zip", "go.mod"])
