@@ -21,6 +21,9 @@ ANY = "any"
 PLAN_VERSION = 1
 """Part of every key: raised when the meaning of a key changes."""
 
+BUNDLE_VERSION = 2
+"""Part of every bundle's key: raised when the same artifacts are put together differently."""
+
 STYLE_VERSIONS: Mapping[str, int] = {
     "go": 1,
     "autotools": 1,
@@ -262,6 +265,7 @@ def _bundle(project: Project, target: Target, profile: str, jobs: list[Job]) -> 
     key = digest(
         {
             "plan": PLAN_VERSION,
+            "bundle": BUNDLE_VERSION,
             "target": target.name,
             "profile": profile,
             "executable": target.executable.model_dump(mode="json"),

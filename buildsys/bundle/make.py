@@ -166,7 +166,7 @@ class _Making:
             if made.image.recipe in wanted:
                 path = self.scratch / EMBEDDED_NAME.format(made.image.recipe)
                 with path.open("wb") as out:
-                    write_parts(self.maker.zstd([made]), out)
+                    write_parts(self.maker.packed(made), out)
                 yield Embedded(path.name, path.stat().st_size, file_sha256(path)), path
 
     def _executable(

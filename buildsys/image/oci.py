@@ -39,10 +39,16 @@ class Blob:
 
 @dataclass(frozen=True)
 class Layer:
-    """An uncompressed layer; size in bytes."""
+    """A layer as it lies in an archive: plain, or its zstd frame; size in bytes."""
 
     sha256: str
     size: int
+    zstd: bool = False
+
+    @property
+    def media_type(self) -> str:
+        """What a manifest calls it."""
+        return f"{_TYPES}.layer.v1.tar{'+zstd' if self.zstd else ''}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Image:
                 "config": _descriptor(f"{_TYPES}.config.v1+json", self.config),
                 "layers": [
                     {
-                        "mediaType": f"{_TYPES}.layer.v1.tar",
+                        "mediaType": self.layer.media_type,
                         "digest": f"sha256:{self.layer.sha256}",
                         "size": self.layer.size,
                     }
@@ -80,7 +86,7 @@ class Image:
 
 
 def image_of(recipe: Recipe, platform: str, layer: Layer) -> Image:
-    """The image of a recipe with an [image] table, whose files are in `layer`."""
+    """The image of a recipe with an [image] table, whose files are in the plain `layer`."""
     table = recipe.image
     assert table, "only recipes with [image] become images"
     created = recipe.date.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -55,8 +55,8 @@ def audit_images(
     verdict: Verdict, executable: Path, record: Mapping[str, Any], target: Target, scratch: Path
 ) -> None:
     """Judge every image of a bundle and every archive that its executable embeds."""
+    contents = Contents({})
     for name in (name for name in record["files"] if name.endswith(".tar.zst")):
-        contents = Contents({})
         with verdict.step(f"read {name}") as step:
             contents = take_apart(executable.parent / name, scratch)
             step.facts = {"members": len(contents.members)}
@@ -66,7 +66,9 @@ def audit_images(
                 step.facts = _image(contents, image, target)
     for embedded in read_manifest(executable).images:
         with verdict.step(f"embedded {embedded.name}"):
-            _embedded(executable, embedded)
+            folder = scratch / embedded.name.removesuffix(".tar.zst")
+            folder.mkdir()
+            _embedded(executable, embedded, _configs(contents), folder)
 
 
 def take_apart(archive: Path, scratch: Path) -> Contents:
@@ -127,9 +129,39 @@ def _image(contents: Contents, image: Mapping[str, Any], target: Target) -> dict
     return {"elves": count, "user": config["config"]["User"]}
 
 
-def _embedded(executable: Path, embedded: Embedded) -> None:
+def _configs(contents: Contents) -> set[str]:
+    """The digests that the images of an archive are known by to a container runtime."""
+    return {contents.document(entry["digest"])["config"]["digest"] for entry in contents.index()}
+
+
+def _embedded(executable: Path, embedded: Embedded, configs: set[str], scratch: Path) -> None:
+    """Its images are those of the airgap archive, but for how their layers are compressed."""
     with executable.open("rb") as file:
         file.seek(embedded.offset)
-        found = hashlib.sha256(file.read(embedded.length)).hexdigest()
+        data = file.read(embedded.length)
+    found = hashlib.sha256(data).hexdigest()
     if found != embedded.sha256:
         raise AuditError(f"it has sha256 {found}, not {embedded.sha256}")
+    (scratch / embedded.name).write_bytes(data)
+    contents = take_apart(scratch / embedded.name, scratch)
+    for digest in _configs(contents):
+        if digest not in configs:
+            raise AuditError(f"it holds {digest}, which the airgap archive does not")
+    for entry in contents.index():
+        manifest = contents.document(entry["digest"])
+        layers = [_plain(contents.blob(layer["digest"])) for layer in manifest["layers"]]
+        wanted = contents.document(manifest["config"]["digest"])["rootfs"]["diff_ids"]
+        if layers != wanted:
+            raise AuditError(f"its layers unpack to {layers}, its diff_ids are {wanted}")
+
+
+def _plain(layer: Path) -> str:
+    """The digest of what a zstd layer unpacks to. Raises `CorruptError`."""
+    digest = hashlib.sha256()
+    try:
+        with layer.open("rb") as file:
+            for chunk in zstandard.ZstdDecompressor().read_to_iter(file):
+                digest.update(chunk)
+    except zstandard.ZstdError as error:
+        raise CorruptError(f"{layer.name} is no zstd layer: {error}") from error
+    return f"sha256:{digest.hexdigest()}"

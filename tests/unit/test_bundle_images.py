@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -65,6 +66,24 @@ def planned(bundler: MakeBundler) -> BundlePlan:
     )
 
 
+def first_layer(archive: Path) -> tuple[str, bytes]:
+    """The media type and bytes of the first image's layer."""
+    with tar_of(archive) as tar:
+
+        def blob(name: str) -> bytes:
+            file = tar.extractfile(name)
+            assert file
+            return file.read()
+
+        def document(digest: str) -> Any:
+            return json.loads(blob(f"blobs/sha256/{digest.removeprefix('sha256:')}"))
+
+        entry = json.loads(blob("index.json"))["manifests"][0]
+        layer = document(entry["digest"])["layers"][0]
+        data = blob(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
+        return layer["mediaType"], data
+
+
 def tar_of(path: Path) -> tarfile.TarFile:
     if path.suffix == ".gz":
         data = gzip.decompress(path.read_bytes())
@@ -114,6 +133,10 @@ def test_executable_carries_the_embedded_archive_as_it_is(
     assert sha256(archive) == image.sha256
     (tmp_path / image.name).write_bytes(archive)
     assert references(tmp_path / image.name) == ["docker.io/rancher/pause:3.6"]
+    airgap = bundle.path.parent / "k3s-airgap-images-armv6.tar.zst"
+    (plain_type, plain), (packed_type, packed) = map(first_layer, (airgap, tmp_path / image.name))
+    assert packed_type == f"{plain_type}+zstd"
+    assert zstandard.decompress(packed) == plain, "an import finds it compressed"
     assert manifest.without == ("traefik",)
     assert bundle.record["embedded_size"] == image.length
     assert [i["embedded"] for i in bundle.record["images"]] == [True, False]
