@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ from buildsys.components import page as components_page
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.model import FULL
+from buildsys.release import pipeline
 from buildsys.verify.proof import keep
 from buildsys.verify.verbs import verify
 
@@ -122,6 +124,31 @@ def smoke(
             show.scenarios(app.project, app.targets(arch), app.artifacts, as_json=json)
         else:
             verify(app, arch, scenario, profile, as_json=json)
+
+
+@task(
+    iterable=["arch", "to"],
+    help={
+        **_help("arch", "cache", "json"),
+        "dry-run": "make everything in artifacts/release, publish nothing",
+        "to": "where to publish: folder:, github:, webdav:, s3: or oci: (docs/release.md)",
+        "stable": "move the channel `stable` as well, not only `latest`",
+    },
+)
+def release(
+    _: Context,
+    arch: Any,
+    to: Any,
+    dry_run: bool = False,
+    stable: bool = False,
+    cache: str = "",
+    json: bool = False,
+) -> None:
+    """Prove, lay out and publish a release; a run that was cut short is gone on with."""
+    with reported():
+        wishes = pipeline.wishes(arch, to, os.environ, dry_run=dry_run, stable=stable)
+        run, done = pipeline.release(App(Settings(cache=cache)), wishes)
+        show.released(run.tag, run.root, done, as_json=json)
 
 
 @task(help=_help("json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from buildsys.model import FULL, Missing, Profile, Recipe, Target
@@ -13,6 +13,7 @@ def inconsistencies(
     targets: Mapping[str, Target],
     profiles: Mapping[str, Profile],
     missing: Mapping[str, Missing],
+    scenarios: Collection[str] = (),
 ) -> Iterator[str]:
     """Every mistake, each with its file and key."""
     yield from _references(recipes, targets)
@@ -23,6 +24,7 @@ def inconsistencies(
     yield from _image_names(recipes)
     yield from _embedded(recipes, targets)
     yield from _profiles(recipes, profiles)
+    yield from _releases(targets, scenarios)
     for name in sorted(missing.keys() & recipes.keys()):
         yield f"recipes/missing.toml: {name}: there is a recipe of that name"
 
@@ -131,3 +133,21 @@ def _profiles(recipes: Mapping[str, Recipe], profiles: Mapping[str, Profile]) ->
             for other in recipes[kept].requires:
                 if other in profile.leave_out:
                     yield f"{where}: {other} is left out, but {kept} requires it"
+
+
+def _releases(targets: Mapping[str, Target], scenarios: Collection[str]) -> Iterator[str]:
+    known = {"audit", "smoke", *scenarios}
+    owners: dict[str, str] = {}
+    for name, target in targets.items():
+        where = f"toolchains/{name}.toml: release"
+        if target.release is None:
+            continue
+        for kind in target.release.verdicts:
+            if kind not in known:
+                yield f"{where}.verdicts: there is no scenario {kind!r}"
+        upstream = target.release.upstream
+        if upstream and upstream.flat:
+            for file in (upstream.file, f"sha256sum-{upstream.arch}.txt"):
+                owner = owners.setdefault(file, name)
+                if owner != name:
+                    yield f"{where}.upstream.flat: {file} is {owner}'s already"

@@ -193,6 +193,51 @@ class BootError(BuildsysError):
         )
 
 
+class ReleaseRefusedError(BuildsysError):
+    """What must hold before a release does not: everything that is wrong, each with its cure."""
+
+    exit_code = 29
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        listing = "\n".join(f"  {what}\n    next: {action}" for what, action in self.problems)
+        count = len(self.problems)
+        super().__init__(
+            f"{count} thing{'s' * (count != 1)} must be mended before a release:\n{listing}",
+            action="mend them, then run the same again; nothing was published",
+        )
+
+
+class PublishedError(BuildsysError):
+    """What was published under this name has other bytes; it is never overwritten."""
+
+    exit_code = 30
+
+
+class UploadCutError(BuildsysError):
+    """The connection to a store broke, or nobody answered."""
+
+    exit_code = 31
+
+
+class UploadRefusedError(BuildsysError):
+    """A store refused a request, in its own words."""
+
+    exit_code = 32
+
+
+class NoRightsError(BuildsysError):
+    """A store does not let this user in, or no credentials were given."""
+
+    exit_code = 33
+
+
+class RateLimitedError(BuildsysError):
+    """A store takes no more requests for now."""
+
+    exit_code = 34
+
+
 class SomeFailedError(BuildsysError):
     """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
 

@@ -72,7 +72,7 @@ def load_project(root: Path) -> Project:
     profiles.setdefault(FULL, Profile(summary="Everything"))
     missing = _tables(root / "recipes/missing.toml", Missing, root, problems)
     bare = {name: loaded.recipe for name, loaded in recipes.items()}
-    problems += inconsistencies(bare, targets, profiles, missing)
+    problems += inconsistencies(bare, targets, profiles, missing, scenarios)
     if problems:
         raise ConfigError(problems)
     return Project(recipes, targets, profiles, missing, scenarios)

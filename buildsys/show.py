@@ -19,6 +19,7 @@ from buildsys.errors import CorruptError, MissingToolError
 from buildsys.load import Project
 from buildsys.model import LocalSource, Target, bundle_suffix
 from buildsys.plan import ANY, Job, Plan
+from buildsys.release.plan import Done
 from buildsys.report import print_table
 from buildsys.scheduler import Outcome
 from buildsys.store import Store
@@ -261,3 +262,13 @@ def paths(written: Sequence[Path], *, as_json: bool) -> None:
         print_json([str(path) for path in written])
     else:
         print("\n".join(str(path) for path in written))
+
+
+def released(tag: object, root: Path, done: Sequence[Done], *, as_json: bool) -> None:
+    """What each step of a release did, and where it lies."""
+    if as_json:
+        print_json({"tag": str(tag), "folder": str(root), "steps": [asdict(d) for d in done]})
+        return
+    rows = [(d.name, f"{d.seconds:.1f}", d.result) for d in done]
+    print_table("", ("step", "seconds", "result"), rows)
+    print(f"{tag}  {root}")

@@ -18,6 +18,7 @@ from buildsys.model.options import (
 )
 from buildsys.model.profile import FULL, Missing, Profile, bundle_suffix
 from buildsys.model.recipe import Output, Patch, Recipe, RecipeTest
+from buildsys.model.release import ReleaseTable, UpstreamTable
 from buildsys.model.scenario import ScenarioTable, Step
 from buildsys.model.source import DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.model.target import Target
@@ -49,10 +50,12 @@ __all__ = [
     "Profile",
     "Recipe",
     "RecipeTest",
+    "ReleaseTable",
     "ScenarioTable",
     "Source",
     "Step",
     "Target",
+    "UpstreamTable",
     "YarnOptions",
     "bundle_suffix",
 ]

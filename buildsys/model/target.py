@@ -10,6 +10,7 @@ from buildsys.elf import Bounds, Guarded
 from buildsys.model.base import Frozen, Name, Sentence
 from buildsys.model.board import BoardDefault
 from buildsys.model.machine import MachineTable
+from buildsys.model.release import ReleaseTable
 
 Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le", "386"]
 
@@ -118,6 +119,7 @@ class Target(Frozen):
     image: PlatformTable
     executable: ExecutableTable
     machine: MachineTable | None = None
+    release: ReleaseTable | None = None
 
     @model_validator(mode="after")
     def _platform(self) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from buildsys import show
@@ -25,13 +25,24 @@ def verify(app: App, names: Sequence[str], kind: str, profile: str, *, as_json: 
     `kind` is "audit", "smoke" or a scenario's name. Raises `AuditError` or `SmokeError` after all
     targets had their turn.
     """
+    tried = try_all(app, names, kind, profile)
+    verdicts = [verdict for verdict, _ in tried]
+    show.verdicts(verdicts, [path for _, path in tried], as_json=as_json)
+    raise_failed(kind, verdicts)
+
+
+def try_all(app: App, names: Sequence[str], kind: str, profile: str) -> list[tuple[Verdict, Path]]:
+    """Give all targets their turn and write the verdicts; each with where it was written."""
     if kind not in ("audit", "smoke", *app.project.scenarios):
         raise UnknownNameError("scenario", kind, app.project.scenarios)
     app.cache.sweep()
     with app.progress.running():
         verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
-    paths = [verdict.write(app.artifacts / "verdicts") for verdict in verdicts]
-    show.verdicts(verdicts, paths, as_json=as_json)
+    return [(verdict, verdict.write(app.artifacts / "verdicts")) for verdict in verdicts]
+
+
+def raise_failed(kind: str, verdicts: Iterable[Verdict]) -> None:
+    """Raise `AuditError` or `SmokeError` where a verdict did not pass."""
     failed = [v for v in verdicts if not v.passed]
     if failed:
         error = AuditError if kind == "audit" else SmokeError

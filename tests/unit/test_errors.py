@@ -29,6 +29,9 @@ SPECIAL: dict[type[BuildsysError], BuildsysError] = {
         errors.LackingError("k3s", "s390x", "its assembler does not know it"),
         errors.DiskFullError(Path("/cache/store"), "storing k3s"),
         errors.BootError("stalled", "ready", 112.4, "no word for 240 wall seconds", ["last line"]),
+        errors.ReleaseRefusedError(
+            [("the notes are empty", "write them"), ("no token", "set one")]
+        ),
         SomeFailedError([("a-armv6", errors.CheckError("x")), ("b-armv6", errors.PatchError("y"))]),
     )
 }

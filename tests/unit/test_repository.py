@@ -19,6 +19,10 @@ MODULES = sorted([*CHECKOUT.glob("buildsys/**/*.py"), CHECKOUT / "tasks.py"])
 PURE = [
     *(CHECKOUT / f"buildsys/{name}.py" for name in ("plan", "consistency", "image/oci")),
     *sorted(CHECKOUT.glob("buildsys/model/*.py")),
+    *(
+        CHECKOUT / f"buildsys/release/{name}.py"
+        for name in ("channels", "checksums", "notes", "plan", "preflight", "version")
+    ),
 ]
 
 EFFECTS = {

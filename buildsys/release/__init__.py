@@ -1,0 +1,1 @@
+"""From proven executables to what people download: preflight, layout, notes, publishing."""
