@@ -34,6 +34,7 @@ PACKAGES = {
     "clang-tidy": ("clang-tidy", "test"),
     "dockerd": ("docker.io", "test"),
     "skopeo": ("skopeo", "test"),
+    "docker-registry": ("docker-registry", "test"),
     "conntrack": ("conntrack", "test"),
     "ip": ("iproute2", "test"),
     "iptables-nft": ("iptables", "test"),

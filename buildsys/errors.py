@@ -227,7 +227,7 @@ class UploadRefusedError(BuildsysError):
 
 
 class NoRightsError(BuildsysError):
-    """A store does not let this user in, or no credentials were given."""
+    """A store does not let this user in, or credentials are lacking or may not be sent there."""
 
     exit_code = 33
 

@@ -17,7 +17,6 @@ from buildsys.errors import (
     BuildsysError,
     NoRightsError,
     RateLimitedError,
-    UnknownNameError,
     UploadCutError,
     UploadRefusedError,
 )
@@ -180,14 +179,18 @@ def _reason(error: Exception) -> str:
 def demand_url(text: str) -> str:
     """`text` without a slash at its end, if credentials may be sent there.
 
-    Raises `BuildsysError` for what is neither https nor on this machine, and for credentials in it.
+    Raises `NoRightsError` for what is neither https nor on this machine, and for credentials in it.
     """
     parts = urlsplit(text)
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
-        raise UnknownNameError("address", text, ("https://HOST/PATH",))
+        raise NoRightsError(
+            f"no credentials are sent to {parts.hostname or text}",
+            cause="the address is neither https nor on this machine",
+            action="give an address that begins with https://",
+        )
     if parts.username or parts.password:
-        raise BuildsysError(
+        raise NoRightsError(
             f"the address of {parts.hostname} has credentials in it",
             cause="addresses are shown and logged",
             action="give them in the environment (docs/release.md)",
