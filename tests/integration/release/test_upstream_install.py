@@ -1,0 +1,134 @@
+"""Upstream's own install.sh, unmodified, installs what was laid out, and verifies its hash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from buildsys.app import ROOT
+from buildsys.cache import Cache, default_root
+from buildsys.load import load_project
+from buildsys.model import GoModuleSource
+from buildsys.release.plan import plan_release
+from buildsys.release.version import Tag
+from buildsys.sandbox import can_isolate
+
+TAG = Tag("v1.35.0+k3s-04e8f1b5.1")
+
+
+def install_script() -> Path:
+    """The script of the k3s that is built; it lies in Go's module cache once that was fetched."""
+    source = load_project(ROOT).recipes["k3s"].recipe.source
+    assert isinstance(source, GoModuleSource)
+    return Cache(default_root(os.environ)).gomod / source.path / "install.sh"
+
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not install_script().is_file(), reason="k3s is not fetched: invoke fetch"),
+    pytest.mark.skipif(not can_isolate(), reason="no user namespaces"),
+]
+
+# What the script touches outside the two folders that it can be told.
+NAMESPACE = """\
+set -e
+mount -t tmpfs none /etc/systemd/system
+exec sh "$0"
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    """A release of all targets, laid out; each executable says whose it is."""
+    targets = [t for t in load_project(ROOT).targets.values() if t.release]
+    plan = plan_release(TAG, targets)
+    root = tmp_path / "public"
+    for path, name in plan.copies.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(f"#!/bin/sh\necho {name}\n")
+    for path, listed in plan.listings.items():
+        names = [Path(one).name for one in listed if (root / one).is_file()]
+        argv = ["sha256sum", *names]
+        sums = subprocess.run(argv, cwd=(root / path).parent, check=True, capture_output=True)
+        (root / path).write_bytes(sums.stdout)
+    return root
+
+
+@pytest.fixture
+def url(public: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(public)))
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the script as root of a namespace; it installs into `folder`."""
+    tools = folder / "tools"
+    tools.mkdir(parents=True, exist_ok=True)
+    shutil.copy("/bin/true", tools / "systemctl")
+    (folder / "units").mkdir(exist_ok=True)
+    environment = {
+        "PATH": f"{tools}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "INSTALL_K3S_BIN_DIR": str(tools),
+        "INSTALL_K3S_SYSTEMD_DIR": str(folder / "units"),
+        "INSTALL_K3S_SKIP_ENABLE": "true",
+        "INSTALL_K3S_SKIP_SELINUX_RPM": "true",
+        "INSTALL_K3S_SYMLINK": "skip",
+        **variables,
+    }
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", NAMESPACE]
+    return subprocess.run(
+        [*argv, str(install_script())], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "machine", "executable"),
+    [
+        ("/armv6", "armv6l", "k3s-armv6"),
+        ("/amd64", "x86_64", "k3s-amd64"),
+        ("", "armv6l", "k3s-armv6"),
+        ("", "armv7l", "k3s-armv6"),
+        ("", "x86_64", "k3s-amd64"),
+    ],
+)
+def test_installs_what_runs_there(
+    url: str, tmp_path: Path, place: str, machine: str, executable: str
+) -> None:
+    done = install(tmp_path, GITHUB_URL=f"{url}{place}", INSTALL_K3S_VERSION=TAG.text, ARCH=machine)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = subprocess.run([tmp_path / "tools/k3s"], capture_output=True, text=True)
+    assert said.stdout == f"{executable}\n"
+
+
+def test_what_changed_on_the_way_is_not_installed(url: str, public: Path, tmp_path: Path) -> None:
+    path = public / f"armv6/download/{TAG}/k3s-armhf"
+    path.write_text("#!/bin/sh\necho hostile\n")
+    variables = {"GITHUB_URL": f"{url}/armv6", "INSTALL_K3S_VERSION": TAG.text, "ARCH": "armv6l"}
+    done = install(tmp_path, **variables)
+    assert done.returncode != 0
+    assert "does not match" in done.stderr
+    assert not (tmp_path / "tools/k3s").exists()
+
+
+def test_version_with_its_plus_encoded_is_found_too(url: str) -> None:
+    """As later scripts ask: INSTALL_K3S_ARTIFACT_URL/<version with + as %2B>/<file>."""
+    version = TAG.text.replace("+", "%2B")
+    asked = f"{url}/armv6/download/{version}/sha256sum-arm.txt"
+    done = subprocess.run(["curl", "-sfL", asked], capture_output=True, text=True)
+    assert done.stdout.endswith("  k3s-armhf\n")
