@@ -129,7 +129,7 @@ class Client:
     def _refused(self, answer: requests.Response, doing: str) -> BuildsysError:
         status = f"{answer.status_code} {answer.reason or ''}".strip()
         what = f"{self.label}: {status} while {doing}"
-        words = " ".join(answer.text.split())[:WORDS]
+        words = _words(answer)
         if is_rate_limit(answer):
             return RateLimitedError(
                 what,
@@ -157,6 +157,13 @@ def is_rate_limit(answer: requests.Response) -> bool:
     return answer.status_code == 403 and (
         headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers
     )
+
+
+def _words(answer: requests.Response) -> str:
+    """What the store says; a page for people is not what it would have said."""
+    if "html" in answer.headers.get("Content-Type", ""):
+        return "it answered with a web page"
+    return " ".join(answer.text.split())[:WORDS]
 
 
 def _when(answer: requests.Response) -> str:

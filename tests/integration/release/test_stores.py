@@ -162,7 +162,7 @@ def test_store_without_conditions_is_safe_too(
         (Answer(403, b"<Code>AccessDenied</Code>"), NoRightsError, "AccessDenied"),
         (Answer(429, b"slow down", {"Retry-After": "30"}), RateLimitedError, "in 30 seconds"),
         (Answer(507, b"full"), UploadRefusedError, "full"),
-        (Answer(400, b"<html>no"), UploadRefusedError, "<html>no"),
+        (Answer(400, b"<html>", {"Content-Type": "text/html"}), UploadRefusedError, "web page"),
         (Answer(302, b"", {"Location": "http://127.0.0.1:9/"}), UploadRefusedError, "302"),
     ],
     ids=["unauthorized", "forbidden", "limited", "full", "refused", "elsewhere"],
