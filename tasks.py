@@ -18,6 +18,7 @@ from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.model import FULL
 from buildsys.release import pipeline
+from buildsys.release.context import asked
 from buildsys.verify.proof import keep
 from buildsys.verify.verbs import verify
 
@@ -146,7 +147,7 @@ def release(
 ) -> None:
     """Prove, lay out and publish a release; a run that was cut short is gone on with."""
     with reported():
-        wishes = pipeline.wishes(arch, to, os.environ, dry_run=dry_run, stable=stable)
+        wishes = asked(arch, to, os.environ, dry_run=dry_run, stable=stable)
         run, done = pipeline.release(App(Settings(cache=cache)), wishes)
         show.released(run.tag, run.root, done, as_json=json)
 

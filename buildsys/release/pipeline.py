@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from buildsys.app import App, raise_all, raise_failures
-from buildsys.bundle import Bundler
-from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import NotBuiltError, ReleaseRefusedError
 from buildsys.fetch import fetch_all
-from buildsys.model import FULL, LocalSource, Target
-from buildsys.plan import Plan
+from buildsys.model import FULL, LocalSource
 from buildsys.release import channels as channels_file
 from buildsys.release.checksums import listing
-from buildsys.release.look import Checkout, passed_verdicts, verdict_states
+from buildsys.release.context import Releasing, Wishes
+from buildsys.release.look import passed_verdicts, verdict_states
 from buildsys.release.notes import notes as notes_text
 from buildsys.release.notes import release_record
 from buildsys.release.plan import (
@@ -28,141 +24,16 @@ from buildsys.release.plan import (
     SOURCES,
     SUMS,
     Done,
-    ReleasePlan,
     owed,
-    plan_release,
 )
 from buildsys.release.preflight import Facts, problems, unproven
-from buildsys.release.publish import Destination, Release, ReleaseFile, destination
+from buildsys.release.publish import Release, ReleaseFile
 from buildsys.release.publish.base import sums_path
-from buildsys.release.publish.choose import FORMS
 from buildsys.release.sources import write_sources
 from buildsys.release.stage import place, write
-from buildsys.release.version import Tag, tag_of
 from buildsys.verify.verbs import raise_failed, try_all
 
 NOTHING = "nothing to do"
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What was asked for. Without `dry_run` there is a destination."""
-
-    targets: tuple[str, ...]
-    dry_run: bool
-    stable: bool
-    destinations: tuple[Destination, ...]
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """The channels that the release moves to itself."""
-        return channels_file.CHANNELS if self.stable else ("latest",)
-
-
-def wishes(
-    targets: Iterable[str],
-    places: Iterable[str],
-    environment: Mapping[str, str],
-    *,
-    dry_run: bool,
-    stable: bool,
-) -> Wishes:
-    """What options say.
-
-    Raises `UnknownNameError`, `NoRightsError`, or `ReleaseRefusedError` with nowhere to publish to.
-    """
-    found = tuple(destination(text, environment) for text in places)
-    if not found and not dry_run:
-        raise ReleaseRefusedError(
-            [("nowhere to publish to", f"--dry-run, or --to with one of: {', '.join(FORMS)}")]
-        )
-    return Wishes(tuple(targets), dry_run, stable, found)
-
-
-class Releasing:
-    """One run of the verb: what the steps share. What is costly to know is asked for once."""
-
-    def __init__(self, app: App, wishes: Wishes) -> None:
-        self.app, self.wishes = app, wishes
-        self.log = app.cache.logs / "release.log"
-        self.log.unlink(missing_ok=True)
-        self.checkout = Checkout(app.root, self.log)
-        self.root = app.artifacts / "release"
-        self._sums: dict[str, tuple[int, int, str]] = {}
-
-    @cached_property
-    def targets(self) -> tuple[Target, ...]:
-        """Those that were named; else all that can be released."""
-        found = self.app.targets(self.wishes.targets)
-        return tuple(t for t in found if t.release or self.wishes.targets)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """What is built for them."""
-        return self.app.plan([target.name for target in self.targets])
-
-    @cached_property
-    def tag(self) -> Tag | None:
-        """The tag that notes were written for."""
-        version = self.app.project.recipes["k3s"].recipe.version
-        return tag_of(version, self.checkout.noted)
-
-    @cached_property
-    def release(self) -> ReleasePlan:
-        """What it consists of; asked for after preflight, which demands a tag."""
-        assert self.tag
-        return plan_release(self.tag, self.targets)
-
-    @property
-    def bundler(self) -> Bundler:
-        """What knows whether a bundle is there, unchanged and of this plan."""
-        return self.app.bundler()
-
-    def unmade(self) -> tuple[str, ...]:
-        """Targets whose files are not there as the plan has them."""
-        return tuple(b.target for b in self.plan.bundles if not self.bundler.current(b))
-
-    def record(self, target: Target) -> Mapping[str, Any]:
-        """What the bundle of a target says of itself."""
-        path = self.app.artifacts / f"k3s-{target.name}.json"
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return found
-
-    def path(self, name: str) -> Path:
-        """A file of the flat release."""
-        return self.root / self.release.flat / name
-
-    def sha256(self, path: Path) -> str:
-        """Of a file's content, hashed once in a run while the file stays the same."""
-        status = path.stat()
-        key = f"{status.st_dev}:{status.st_ino}"
-        known = self._sums.get(key)
-        if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
-            known = (status.st_size, status.st_mtime_ns, file_sha256(path))
-            self._sums[key] = known
-        return known[2]
-
-    @property
-    def _journal(self) -> Path:
-        return self.app.artifacts / "release-making.json"
-
-    @property
-    def making(self) -> frozenset[str]:
-        """Targets whose executable a release, this one or one that was cut short, makes itself.
-
-        Their verdicts cannot be there before; of all others they must.
-        """
-        begun = json.loads(self._journal.read_text()) if self._journal.is_file() else []
-        return frozenset(begun) | frozenset(self.unmade())
-
-    def begin(self, targets: Iterable[str]) -> None:
-        """Remember that this release makes the executables of `targets` itself."""
-        self.app.artifacts.mkdir(exist_ok=True)
-        write_atomic(self._journal, json.dumps(sorted(targets)).encode())
-
-    def end(self) -> None:
-        """All verdicts are there."""
-        self._journal.unlink(missing_ok=True)
 
 
 def preflight(run: Releasing) -> str:
@@ -268,24 +139,23 @@ def sources(run: Releasing) -> str:
 def checksums(run: Releasing) -> str:
     """Write the record for programs, then the sum files."""
     flat = f"{run.release.flat}/"
-    record = f"{flat}{RECORD}"
-    listed = [p for p in run.release.listings[f"{flat}{SUMS}"] if p != record]
-    sums = f"{flat}{SUMS}"
-    changed = [
-        write(run.root / path, listing(paths, {p: run.sha256(run.root / p) for p in paths}))
-        for path, paths in run.release.listings.items()
-        if path != sums
-    ]
+    sums, record = f"{flat}{SUMS}", f"{flat}{RECORD}"
+    listings = dict(run.release.listings)
+    everything = listings.pop(sums)
+    changed = [_write_sums(run, path, paths) for path, paths in listings.items()]
     files = {
-        path.removeprefix(flat): (run.sha256(path_), path_.stat().st_size)
-        for path in listed
-        if (path_ := run.root / path)
+        path.removeprefix(flat): (run.sha256(run.root / path), (run.root / path).stat().st_size)
+        for path in everything
+        if path != record
     }
     changed.append(write(run.root / record, _json(_record(run, files))))
-    everything = run.release.listings[sums]
-    lines = listing(everything, {p: run.sha256(run.root / p) for p in everything})
-    changed.append(write(run.root / sums, lines))
+    changed.append(_write_sums(run, sums, everything))
     return f"{SUMS}, {RECORD}" if any(changed) else NOTHING
+
+
+def _write_sums(run: Releasing, path: str, paths: Iterable[str]) -> bool:
+    sums = {one: run.sha256(run.root / one) for one in paths}
+    return write(run.root / path, listing(sums, sums))
 
 
 def _record(run: Releasing, files: Mapping[str, tuple[str, int]]) -> dict[str, Any]:

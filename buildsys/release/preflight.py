@@ -90,6 +90,8 @@ def open_next(tag: Tag) -> str:
 
 
 def _targets(facts: Facts) -> Iterator[Problem]:
+    if not facts.targets:
+        yield "no target has a [release]", "say in toolchains/<target>.toml what must be proven"
     for target in facts.targets:
         if target.release is None:
             yield (

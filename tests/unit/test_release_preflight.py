@@ -111,6 +111,10 @@ def test_target_without_a_release_table(good: Facts) -> None:
     assert "armv6 has no [release]" in what
 
 
+def test_no_target_at_all(good: Facts) -> None:
+    assert [what for what, _ in found(good, targets=())] == ["no target has a [release]"]
+
+
 def test_all_at_once(good: Facts, golden: Golden) -> None:
     everything = found(
         good,

@@ -16,7 +16,8 @@ from buildsys.app import ROOT, App, Settings
 from buildsys.errors import NotWritableError, ReleaseRefusedError, SmokeError
 from buildsys.release import pipeline
 from buildsys.release.channels import PATH, read_channels
-from buildsys.release.pipeline import NOTHING, STEPS, Wishes
+from buildsys.release.context import Wishes
+from buildsys.release.pipeline import NOTHING, STEPS
 from buildsys.release.publish import Destination, Outcome, Release
 from buildsys.release.publish.folder import Folder
 from buildsys.release.version import Tag
