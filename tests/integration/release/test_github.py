@@ -246,7 +246,7 @@ def test_wrong_token(server: Server) -> None:
 
 
 def test_token_of_a_netrc_does_not_take_its_place(
-    place: Destination, release: Release, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    place: Destination, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = release.files[0].local.with_name("netrc")
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
