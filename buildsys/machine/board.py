@@ -17,6 +17,7 @@ from buildsys.run import run
 class Board:
     """What a board is made of. `files` are a scenario's own, by their path in the guest."""
 
+    name: str
     machine: MachineTable
     kernel: Kernel
     busybox: Path
@@ -33,7 +34,8 @@ class Board:
             for edit in self.machine.device_tree:
                 run(fdtput(edit, files), log=log)
         tree = Path(files.folder) / "tree"
-        write_tree(tree, self.machine, self.kernel, self.busybox, self.executable, self.files)
+        parts = (self.machine, self.kernel, self.busybox, self.executable, self.files)
+        write_tree(tree, self.name, *parts)
         run(self._mkfs(files, tree), log=log)
 
     def _mkfs(self, files: Files, tree: Path) -> list[str]:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,12 +47,17 @@ CONNECT_SECONDS = 20
 
 @dataclass
 class Running:
-    """One boot of a machine. `beats` are what it said of itself, in order."""
+    """One boot of a machine. `beats` are what it said of itself, in order.
+
+    `company` are all boards that are on: while one is waited for, the others are heard as well.
+    """
 
     process: subprocess.Popen[bytes]
     files: Files
     nonce: str
     watch: Watch | None = None
+    name: str = "board"
+    company: Collection[Running] = ()
     told: Callable[[State], None] = lambda _: None
     console: Console = field(default_factory=Console)
     beats: list[State] = field(default_factory=list)
@@ -166,17 +171,24 @@ class Running:
                 raise self._failure("timeout", doing, f"no end by guest second {until:.0f}")
 
     def _heard(self, doing: str, seconds: float) -> Iterator[Event]:
-        """What the guest says now, or within `seconds` of the wall."""
+        """What the guest says now, or until any board speaks, within `seconds` of the wall."""
         assert self._line is not None
-        ready, _, _ = select.select([self._line], [], [], seconds)
-        data = self._line.recv(65536) if ready else b""
+        lines = {one._line: one for one in (*self.company, self) if one._line}
+        ready, _, _ = select.select(list(lines), [], [], seconds)
+        said = {id(one): one._taken(line, doing, line in ready) for line, one in lines.items()}
+        yield from said[id(self)]
+
+    def _taken(self, line: socket.socket, doing: str, ready: bool) -> list[Event]:
+        """What this guest said by now."""
+        data = line.recv(65536) if ready else b""
         if data:
             self._last = time.monotonic()
-            yield from self._noted(data, doing)
-        elif ready or self.process.poll() is not None:
+            return self._noted(data, doing)
+        if ready or self.process.poll() is not None:
             raise self._failure("the emulator ended", doing, self._exit_text())
-        elif time.monotonic() - self._last > SILENCE_SECONDS:
+        if time.monotonic() - self._last > SILENCE_SECONDS:
             raise self._failure("stalled", doing, f"no word for {SILENCE_SECONDS} wall seconds")
+        return []
 
     def _noted(self, data: bytes, doing: str) -> list[Event]:
         """The events in `data`, all of them kept, whichever the caller waits for."""
@@ -200,11 +212,17 @@ class Running:
         return ended + (f"; {self.troubles[-1].line}" if self.troubles else "")
 
     def _failure(self, kind: str, doing: str, detail: str) -> BootError:
-        return BootError(kind, doing, self.uptime, detail, self.console.lines[-15:])
+        of = f"{self.name}: " if len(self.company) > 1 else ""
+        return BootError(kind, doing, self.uptime, f"{of}{detail}", self.console.lines[-15:])
 
 
 def switch_on(
-    argv: list[str], files: Files, nonce: str, errors: Path, timer: OneShotTimer | None
+    argv: list[str],
+    files: Files,
+    nonce: str,
+    errors: Path,
+    timer: OneShotTimer | None,
+    name: str = "board",
 ) -> Running:
     """Start QEMU. What it writes of its own accord goes to `errors`."""
     for path in (files.console, files.control, files.registers):
@@ -218,7 +236,7 @@ def switch_on(
             start_new_session=True,
         )
     watch = Watch(timer, Path(files.registers)) if timer else None
-    return Running(process, files, nonce, watch)
+    return Running(process, files, nonce, watch, name)
 
 
 def _listens(path: Path) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,10 @@ class Place:
     holder: subprocess.Popen[bytes]
 
     @classmethod
-    def made(cls, folder: Path, native: Path | None) -> Place:
+    def made(cls, folder: Path, native: Path | None, taps: Sequence[str]) -> Place:
         """New namespaces; `native` is the executable that host steps call k3s.
 
+        `taps` are the ends of the wire between boards; without any there is none.
         Raises `MissingToolError` where the host does not allow them.
         """
         programs = folder / "programs"
@@ -44,7 +45,7 @@ class Place:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(folder),
+                env={**environment(folder), "TAPS": " ".join(taps)},
                 start_new_session=True,
             )
         place = cls(folder, holder)
@@ -89,8 +90,8 @@ class Place:
         return process.returncode, path.read_bytes()[-4000:].decode("utf-8", "replace")
 
     def logs(self) -> list[Path]:
-        """What the host's own programs wrote."""
-        return sorted(self.folder.glob("*.log"))
+        """What the host's own programs wrote, and what is about one board."""
+        return [*sorted(self.folder.glob("*.log")), *sorted(self.folder.glob("*/*.log"))]
 
     def end(self) -> None:
         """End everything in it."""

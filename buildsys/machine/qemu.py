@@ -56,18 +56,36 @@ class Files:
         return self.sockets / "control"
 
 
+@dataclass(frozen=True)
+class Plug:
+    """A board's end of the wire that joins boards; `number` counts them from 1."""
+
+    number: int
+
+    @property
+    def tap(self) -> str:
+        """The host's name of it."""
+        return f"board{self.number}"
+
+    @property
+    def mac(self) -> str:
+        """The address of the board's card."""
+        return f"52:54:00:00:00:{self.number:02x}"
+
+
 def command_line(
     machine: MachineTable,
     files: Files,
     log: PurePath,
     append: str,
     *,
-    network: bool,
+    network: bool | Plug,
     steady: bool,
 ) -> list[str]:
     """QEMU's arguments; everything that is said on the console goes to `log` as well.
 
-    A `steady` board counts instructions for time, where its table says how.
+    `network` is none, QEMU's user network, or a plug of the wire. A `steady` board counts
+    instructions for time, where its table says how.
     """
     return [
         f"qemu-system-{machine.emulator}",
@@ -83,7 +101,7 @@ def command_line(
         *("-qmp", f"unix:{files.control},server=on,wait=off"),
         *_registers(machine, files),
         *_disk(machine, files),
-        *_network(machine, network=network),
+        *_network(machine, network),
     ]
 
 
@@ -100,15 +118,20 @@ def _disk(machine: MachineTable, files: Files) -> list[str]:
     return ["-drive", f"{drive},if=none,id=disk", "-device", f"{machine.disk},drive=disk"]
 
 
-def _network(machine: MachineTable, *, network: bool) -> list[str]:
+def _network(machine: MachineTable, network: bool | Plug) -> list[str]:
     if not network:
         return ["-nic", "none"]
-    return ["-netdev", "user,id=net", "-device", f"{machine.network},netdev=net"]
+    card = f"{machine.network},netdev=net"
+    if isinstance(network, Plug):
+        tap = f"tap,id=net,ifname={network.tap},script=no,downscript=no"
+        return ["-netdev", tap, "-device", f"{card},mac={network.mac}"]
+    return ["-netdev", "user,id=net", "-device", card]
 
 
-def kernel_line(machine: MachineTable, nonce: str, clock: int) -> str:
+def kernel_line(machine: MachineTable, name: str, nonce: str, clock: int) -> str:
     """The kernel's command line. `clock` in seconds of Unix time; `nonce` comes back at the end.
 
+    `name` is what the guest calls itself.
     Only errors of the kernel go to the console, so that lines of the guest stay whole.
     """
     words = (
@@ -119,6 +142,7 @@ def kernel_line(machine: MachineTable, nonce: str, clock: int) -> str:
         machine.append,
         f"guest.console={machine.console}",
         f"guest.disk={machine.disk_node}",
+        f"guest.name={name}",
         f"guest.clock={clock}",
         f"guest.nonce={nonce}",
     )

@@ -15,7 +15,6 @@ GUEST = Path(__file__).parent / "guest"
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "group": "root:x:0:\n",
-    "hosts": "127.0.0.1 localhost\n127.0.1.1 board\n",
     # QEMU's user network answers there.
     "resolv.conf": "nameserver 10.0.2.3\n",
     "nsswitch.conf": "hosts: files dns\n",
@@ -74,28 +73,33 @@ def _closed(names: tuple[str, ...], kernel: Kernel) -> list[str]:
 
 def write_tree(
     folder: Path,
+    name: str,
     machine: MachineTable,
     kernel: Kernel,
     busybox: Path,
     executable: Path,
     files: Mapping[str, bytes],
 ) -> None:
-    """Lay out the disk's tree in `folder`: a bare system, the executable, a scenario's `files`."""
-    for name in _FOLDERS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    """Lay out the disk's tree in `folder`: a bare system, the executable, a scenario's `files`.
+
+    `name` is the board's.
+    """
+    for path in _FOLDERS:
+        (folder / path).mkdir(parents=True, exist_ok=True)
     (folder / "tmp").chmod(0o1777)
     shutil.copy(busybox, folder / "bin/busybox")
-    for name, text in _LINKS.items():
-        (folder / name).symlink_to(text)
-    for name, mode in (("agent", 0o755), ("library", 0o644)):
-        shutil.copy(GUEST / name, folder / "sbin" / name)
-        (folder / "sbin" / name).chmod(mode)
+    for path, text in _LINKS.items():
+        (folder / path).symlink_to(text)
+    for path, mode in (("agent", 0o755), ("library", 0o644)):
+        shutil.copy(GUEST / path, folder / "sbin" / path)
+        (folder / "sbin" / path).chmod(mode)
     program = folder / "usr/local/bin/k3s"
     shutil.copy(executable, program)
     program.chmod(0o755)
-    for name in K3S_LINKS:
-        (folder / "usr/local/bin" / name).symlink_to("k3s")
-    _write(folder, {f"etc/{name}": text.encode() for name, text in _ETC.items()})
+    for path in K3S_LINKS:
+        (folder / "usr/local/bin" / path).symlink_to("k3s")
+    etc = {**_ETC, "hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n"}
+    _write(folder, {f"etc/{path}": text.encode() for path, text in etc.items()})
     modules = _closed(machine.modules, kernel)
     _write(folder, {"etc/modules": "".join(f"{name}\n" for name in modules).encode()})
     _write(folder, _module_tree(kernel))

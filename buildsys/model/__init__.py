@@ -19,12 +19,13 @@ from buildsys.model.options import (
 from buildsys.model.profile import FULL, Missing, Profile, bundle_suffix
 from buildsys.model.recipe import Output, Patch, Recipe, RecipeTest
 from buildsys.model.release import ReleaseTable, UpstreamTable
-from buildsys.model.scenario import ScenarioTable, Step
+from buildsys.model.scenario import HOST, ScenarioTable, Step
 from buildsys.model.source import DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.model.target import Target
 
 __all__ = [
     "FULL",
+    "HOST",
     "AutotoolsOptions",
     "BoardDefault",
     "COptions",

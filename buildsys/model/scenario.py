@@ -1,4 +1,4 @@
-"""A scenario: the steps of one boot, `buildsys/machine/scenarios/<name>.toml`."""
+"""A scenario: steps on one board or more, `buildsys/machine/scenarios/<name>.toml`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ Pattern = Annotated[str, AfterValidator(_regular)]
 Power = Literal["new", "boot", "cut", "off"]
 """What is done to a machine: a new disk, switch it on, cut its power, end in good order."""
 
+HOST = "host"
+"""Where a step runs that runs on no board."""
+
 
 class Step(Frozen):
     """One thing that is tried: a shell command, something done to the machine's power, or a wait.
 
-    A command runs in the guest, or on the host, where `within` and `every` are the host's seconds.
+    A command runs `on` a board of the scenario, or on the host, where `within` and `every` are the
+    host's seconds.
     It passes if it ends with 0 and `expect` is found in what it printed; with `every` it is
     repeated until then. `{acked}` in it is the number that the guest acknowledged last.
 
@@ -39,7 +43,7 @@ class Step(Frozen):
     name: Sentence
     run: Annotated[str, StringConstraints(max_length=2000)] = ""
     power: Power | None = None
-    on: Literal["board", "host"] = "board"
+    on: Name = "board"
     expect: Pattern = ""
     wait: Annotated[int, Field(ge=0, le=3600)] = 0
     within: Annotated[int, Field(ge=1, le=7200)] = 60
@@ -55,6 +59,8 @@ class Step(Frozen):
 class ScenarioTable(Frozen):
     """Steps in their order; `memory_mib` is the least that a machine must have for them.
 
+    `boards` are machines of the same kind, each with its own disk. With a `network` one board is
+    behind QEMU's user network; more than one are on a wire, which the host is on as well.
     `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the
     airgap archive lies where k3s imports it, if the executable embeds none. After the steps come
     those of `round`, as often as the machine's table says, then those of `last`. What runs k3s is
@@ -65,6 +71,7 @@ class ScenarioTable(Frozen):
     name: Name
     summary: Sentence
     memory_mib: Annotated[int, Field(ge=64)]
+    boards: Annotated[tuple[Name, ...], Field(min_length=1, max_length=9)] = ("board",)
     network: bool = True
     files: tuple[FileName, ...] = ()
     images: bool = False
@@ -76,12 +83,17 @@ class ScenarioTable(Frozen):
     @property
     def wants_host(self) -> bool:
         """Whether it runs k3s on the host as well."""
-        return any(step.on == "host" for step in self.steps(1))
+        return any(step.on == HOST for step in self.steps(1))
 
     @property
-    def renews_disk(self) -> bool:
-        """Whether a new disk is wanted on the way."""
-        return any(step.power == "new" for step in self.round)
+    def wired(self) -> bool:
+        """Whether boards are on a wire with each other."""
+        return self.network and len(self.boards) > 1
+
+    @property
+    def renewed(self) -> frozenset[str]:
+        """The boards that get a new disk on the way."""
+        return frozenset(step.on for step in self.steps(1) if step.power == "new")
 
     def steps(self, rounds: int) -> Iterator[Step]:
         """Every step of a run with that many rounds, named so that no two are alike."""
@@ -92,9 +104,21 @@ class ScenarioTable(Frozen):
         yield from self.last
 
     @model_validator(mode="after")
+    def _names_its_boards(self) -> ScenarioTable:
+        if len({*self.boards, HOST}) != len(self.boards) + 1:
+            raise ValueError(f"boards have names of their own, and none is {HOST}")
+        for step in self.steps(1):
+            if step.on not in (*self.boards, HOST):
+                raise ValueError(f"{step.name}: there is no board {step.on}")
+            if step.on == HOST and not step.run:
+                raise ValueError(f"{step.name}: the {HOST} runs commands and does nothing else")
+        return self
+
+    @model_validator(mode="after")
     def _begins_and_ends(self) -> ScenarioTable:
         """Without an end in good order nobody says the sentinel."""
-        powers = [step.power for step in self.steps(1) if step.on == "board"]
-        if not powers or (powers[0], powers[-1]) != ("boot", "off"):
-            raise ValueError("a board is first booted, and the last step is power = 'off'")
+        for board in self.boards:
+            powers = [step.power for step in self.steps(1) if step.on == board]
+            if not powers or (powers[0], powers[-1]) != ("boot", "off"):
+                raise ValueError(f"{board}: its first step is a boot, its last is power = 'off'")
         return self

@@ -21,7 +21,7 @@ from buildsys.model import MachineTable, ScenarioTable
 from buildsys.report import Progress
 from buildsys.run import run
 from buildsys.verify.verdict import Verdict
-from buildsys.verify.walk import Walk
+from buildsys.verify.walk import Walk, plugs
 
 FILES = Path(__file__).parent.parent / "machine" / "scenarios" / "files"
 """What scenarios need in the guest, at /scenario."""
@@ -29,6 +29,9 @@ FILES = Path(__file__).parent.parent / "machine" / "scenarios" / "files"
 IMAGES = "var/lib/rancher/k3s/agent/images"
 
 GUEST_LOG = "/var/log/k3s.log"
+
+TUN = Path("/dev/net/tun")
+"""What the wire between boards is made by."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,16 @@ class Booter:
             tempfile.TemporaryDirectory(prefix="k3s-boot-") as sockets,
         ):
             begin = time.monotonic()
-            files = Files(folder, Path(sockets))
-            self._board(executable, scenario).prepare(files, folder / "prepare.log")
-            if scenario.renews_disk:
-                keep_disk(files)
+            files = {name: _files(folder, Path(sockets), name) for name in scenario.boards}
+            for board in self._boards(executable, scenario):
+                board.prepare(files[board.name], folder / "prepare.log")
+            for name in scenario.renewed:
+                keep_disk(files[name])
             seconds = time.monotonic() - begin
             name = f"{executable.name}: {scenario.name}"
             self.progress.line(f"boot     {name}: board made in {seconds:.1f} s")
-            place = Place.made(folder, self.native if scenario.wants_host else None)
+            taps = [plug.tap for plug in plugs(scenario).values()]
+            place = Place.made(folder, self.native if scenario.wants_host else None, taps)
             walk = Walk(self.machine, self.progress, scenario, verdict, files, place)
             try:
                 walk.all()
@@ -98,15 +103,22 @@ class Booter:
                 f"wants {scenario.memory_mib}",
                 action="choose another scenario; `invoke smoke --list` shows what each wants",
             )
+        if scenario.wired and not os.access(TUN, os.R_OK | os.W_OK):
+            raise MissingToolError(
+                f"{scenario.name} joins boards by a wire, and {TUN} does not open",
+                cause="the kernel was built without it, or only root may open it",
+                action=f"modprobe tun; chmod 666 {TUN}, as Debian has it",
+            )
 
-    def _board(self, executable: Path, scenario: ScenarioTable) -> Board:
+    def _boards(self, executable: Path, scenario: ScenarioTable) -> list[Board]:
         wanted = (*self.machine.boot_modules, *self.machine.modules)
         kernel = read_kernel(self.package, self.machine.kernel, wanted)
         files = {f"scenario/{name}": (FILES / name).read_bytes() for name in scenario.files}
         files |= self.extra
         if scenario.images:
             files |= airgap_files(executable)
-        return Board(self.machine, kernel, self.busybox, executable, files)
+        parts = (self.machine, kernel, self.busybox, executable, files)
+        return [Board(name, *parts) for name in scenario.boards]
 
 
 def airgap_files(executable: Path) -> dict[str, bytes]:
@@ -126,10 +138,20 @@ def airgap_files(executable: Path) -> dict[str, bytes]:
         ) from error
 
 
-def _append_logs(files: Files, place: Place, log: Path) -> None:
-    """K3s's own log, read out of the disk that it wrote, and those of the host's programs."""
-    command = f"dump {GUEST_LOG} {place.folder / 'guest-k3s.log'}"
-    run(["debugfs", "-R", command, str(files.disk)], log=place.folder / "debugfs.log")
+def _files(folder: Path, sockets: Path, board: str) -> Files:
+    """A board's own folders."""
+    files = Files(folder / f"board-{board}", sockets / board)
+    for path in (files.folder, files.sockets):
+        Path(path).mkdir()
+    return files
+
+
+def _append_logs(boards: Mapping[str, Files], place: Place, log: Path) -> None:
+    """K3s's own logs, read out of the disks that it wrote, and those of the host's programs."""
+    for files in boards.values():
+        command = f"dump {GUEST_LOG} {files.folder / 'guest-k3s.log'}"
+        run(["debugfs", "-R", command, str(files.disk)], log=place.folder / "debugfs.log")
     with log.open("ab") as out:
         for part in place.logs():
-            out.write(f"\n== {part.name}\n".encode() + part.read_bytes())
+            name = part.relative_to(place.folder)
+            out.write(f"\n== {name}\n".encode() + part.read_bytes())

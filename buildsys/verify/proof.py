@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,18 @@ def kept(docs: Path) -> dict[str, Any]:
 
 def pictures(verdict: Mapping[str, Any]) -> Iterator[str]:
     """One picture for each boot of a verdict."""
-    title = f"{verdict['target']}: {verdict['kind']}"
-    boots = [beats for beats in verdict["facts"].get("boots", ()) if beats]
+    facts = verdict["facts"]
+    beats = facts.get("boots", ())
+    boards = facts.get("boards", [""] * len(beats))  # one board is not named
+    boots = [boot for boot in zip(boards, beats, strict=True) if boot[1]]
+    for board in dict.fromkeys(board for board, _ in boots):
+        yield from _of_board(verdict, board, [beats for name, beats in boots if name == board])
+
+
+def _of_board(
+    verdict: Mapping[str, Any], board: str, boots: Sequence[Sequence[Mapping[str, Any]]]
+) -> Iterator[str]:
+    title = f"{verdict['target']}: {verdict['kind']}" + (f", {board}" if board else "")
     for number, beats in enumerate(boots, 1):
         names = (("available", "available"), ("rss", "resident, k3s"), ("swap", "swapped"))
         series = [
@@ -76,7 +86,7 @@ def pictures(verdict: Mapping[str, Any]) -> Iterator[str]:
         marks = [
             (step["facts"]["at"], step["name"])
             for step in verdict["steps"]
-            if "at" in step["facts"]
+            if "at" in step["facts"] and step["facts"].get("board", board) == board
         ]
         of = f", boot {number} of {len(boots)}" if len(boots) > 1 else ""
         yield chart(f"{title}{of}", series, marks if len(boots) == 1 else [])
@@ -107,7 +117,8 @@ def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
         known = step["facts"]
         cells = [known.get(key, "") for key in ("guest_seconds", "at", "available_mib", "rss_mib")]
         result = "passed" if step["passed"] else f"**FAILED**: {_first_line(step['detail'])}"
-        yield f"| {step['name']} | {result} | {' | '.join(str(cell) for cell in cells)} |"
+        of = f"{known['board']}: " if "board" in known else ""
+        yield f"| {of}{step['name']} | {result} | {' | '.join(str(cell) for cell in cells)} |"
     yield ""
     least = verdict["steps"][-1]["facts"]
     if "least_available_mib" in least:

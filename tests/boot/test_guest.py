@@ -57,10 +57,10 @@ Boot = Callable[..., Verdict]
 def boot(tmp_path: Path) -> Boot:
     """Boots a board with these steps; its verdict."""
 
-    def run(booter: Booter, steps: list[dict[str, Any]] = STEPS) -> Verdict:
+    def run(booter: Booter, steps: list[dict[str, Any]] = STEPS, **more: Any) -> Verdict:
         executable = tmp_path / f"k3s-{booter.target}"
         shutil.copy(booter.busybox, executable)
-        document = {"name": "guest", "summary": "a guest", "memory_mib": 64, "step": steps}
+        document = {"name": "guest", "summary": "a guest", "memory_mib": 64, "step": steps, **more}
         scenario = ScenarioTable.model_validate_json(json.dumps(document))
         return booter.boot(executable, scenario)
 
@@ -87,6 +87,44 @@ def test_a_disk_outlives_a_power_cut(booter: Booter, boot: Boot) -> None:
     ]
     verdict = boot(booter, steps)
     assert verdict.passed, verdict.failures
+
+
+def ping(board: str, number: int) -> dict[str, Any]:
+    run = f"ping -c 1 -W 5 10.8.0.{number}"
+    return {"name": f"{board} pings {number}", "on": board, "run": run, "expect": "1 packets rec"}
+
+
+def on_both(**step: Any) -> list[dict[str, Any]]:
+    """The step on each board; {} in what it has is the board's number."""
+    return [
+        {key: text.format(n) if isinstance(text, str) else text for key, text in step.items()}
+        | {"on": board}
+        for n, board in enumerate(("board", "second"), 1)
+    ]
+
+
+def test_boards_and_the_host_are_on_one_wire(booter: Booter, boot: Boot) -> None:
+    steps = [
+        *on_both(**STEPS[0]),
+        *on_both(name="plug", run="plugged {} && ip address show", expect="inet 10.8.0.{}/24"),
+        {"name": "name", "on": "second", "run": "hostname", "expect": "^second$"},
+        ping("board", 2),
+        ping("board", 254),
+        ping("second", 1),
+        {"name": "from outside", "on": "host", "run": "ping -c 1 -W 5 10.8.0.2", "expect": " 0% "},
+        {"name": "cut", "power": "cut", "on": "second"},
+        {"name": "the other stays", "run": "hostname", "expect": "^board$"},
+        {"name": "the host is no worse", "on": "host", "run": "sleep 1"},
+        {"name": "boot again", "power": "boot", "on": "second", "within": 120},
+        {"name": "plug again", "run": "plugged 2", "on": "second"},
+        ping("second", 1),
+        *on_both(**STEPS[-1]),
+    ]
+    with_host = dataclasses.replace(booter, native=booter.busybox)
+    verdict = boot(with_host, steps, boards=["board", "second"])
+    assert verdict.passed, verdict.failures
+    assert verdict.facts["boards"] == ["board", "second", "second"]
+    assert all(verdict.facts["boots"])
 
 
 def failure(verdict: Verdict) -> str:

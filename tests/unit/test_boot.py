@@ -14,11 +14,12 @@ from buildsys.errors import BootError, MissingToolError, NotBuiltError
 from buildsys.load import load_project
 from buildsys.machine.console import Booted, State, Trouble
 from buildsys.model import ScenarioTable, Step
-from buildsys.verify import proof
+from buildsys.verify import boot, proof
 from buildsys.verify.boot import FILES, Booter
 from buildsys.verify.chart import Series, chart
 from buildsys.verify.demands import demand, demand_guest
 from buildsys.verify.verdict import last_verdict
+from buildsys.verify.walk import plugs
 
 from .conftest import CHECKOUT
 
@@ -82,8 +83,8 @@ def test_scenarios_have_their_files(name: str) -> None:
         assert (FILES / file).is_file()
 
 
-def scenario(*steps: dict[str, Any]) -> ScenarioTable:
-    document = {"name": "x", "summary": "a try", "memory_mib": 64, "step": steps}
+def scenario(*steps: dict[str, Any], **more: Any) -> ScenarioTable:
+    document = {"name": "x", "summary": "a try", "memory_mib": 64, "step": steps, **more}
     return ScenarioTable.model_validate_json(json.dumps(document))
 
 
@@ -98,11 +99,51 @@ BOOT, OFF = {"name": "boot", "power": "boot"}, {"name": "off", "power": "off"}
         (BOOT, {"name": "both", "run": "true", "power": "cut"}, OFF),
         (BOOT, {"name": "none"}, OFF),
         (BOOT, {"name": "wrong", "run": "true", "expect": "("}, OFF),
+        (BOOT, {"name": "nowhere", "run": "true", "on": "second"}, OFF),
+        (BOOT, {"name": "power of the host", "power": "cut", "on": "host"}, OFF),
     ],
 )
 def test_scenarios_that_make_no_sense_are_refused(steps: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(ValidationError):
         scenario(*steps)
+
+
+BOOT_2, OFF_2 = ({**step, "on": "second"} for step in (BOOT, OFF))
+BOARDS = ["board", "second"]
+
+
+@pytest.mark.parametrize(
+    ("boards", "steps"),
+    [
+        (BOARDS, (BOOT, OFF)),
+        (BOARDS, (BOOT, BOOT_2, OFF)),
+        (["board", "board"], (BOOT, OFF)),
+        (["board", "host"], (BOOT, OFF)),
+        ([], (BOOT, OFF)),
+    ],
+)
+def test_every_board_has_a_name_a_boot_and_an_end(
+    boards: list[str], steps: tuple[dict[str, Any], ...]
+) -> None:
+    with pytest.raises(ValidationError):
+        scenario(*steps, boards=boards)
+
+
+def test_only_more_boards_than_one_are_on_a_wire() -> None:
+    steps = (BOOT, BOOT_2, OFF, OFF_2)
+    two = scenario(*steps, boards=BOARDS)
+    assert two.wired
+    assert {name: plug.number for name, plug in plugs(two).items()} == {"board": 1, "second": 2}
+    for table in (scenario(BOOT, OFF), scenario(*steps, boards=BOARDS, network=False)):
+        assert not table.wired
+        assert not plugs(table)
+
+
+def test_only_boards_that_get_a_new_disk_are_renewed() -> None:
+    new = {"name": "new", "power": "new", "on": "second"}
+    cut = {"name": "cut", "power": "cut", "on": "second"}
+    table = scenario(BOOT, BOOT_2, cut, new, {**BOOT_2, "name": "again"}, OFF, OFF_2, boards=BOARDS)
+    assert table.renewed == {"second"}
 
 
 def test_rounds_are_numbered_and_stand_between() -> None:
@@ -136,6 +177,18 @@ def test_what_is_lacking_is_said_before_anything_is_made(tmp_path: Path) -> None
         booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", scenario(BOOT, OFF))
     with pytest.raises(NotBuiltError, match="invoke build --arch none"):
         booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", wants_host)
+
+
+def test_a_wire_that_the_host_has_not_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qemu-system-none").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(boot, "TUN", tmp_path / "tun")
+    two = scenario(BOOT, BOOT_2, OFF, OFF_2, boards=BOARDS)
+    with pytest.raises(MissingToolError, match="joins boards by a wire") as raised:
+        booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", two)
+    assert "chmod 666" in raised.value.action
 
 
 def verdict(**more: Any) -> dict[str, Any]:
@@ -179,6 +232,29 @@ def test_pictures_are_whole_and_name_their_lines() -> None:
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"armv6: single", "available", "resident, k3s", "guest seconds", "MiB"} <= texts
     assert "swapped" not in texts
+
+
+def test_each_board_has_its_pictures_and_its_name() -> None:
+    two = verdict()
+    (beats,) = two["facts"]["boots"]
+    two["facts"] |= {"boots": [beats, beats, [], beats], "boards": ["a", "b", "a", "b"]}
+    steps = [("up", "a", 50.0), ("joined", "b", 60.0)]
+    two["steps"] = [
+        {"name": name, "passed": True, "detail": "", "facts": {"at": at, "board": board}}
+        for name, board, at in steps
+    ]
+    first, *rest = proof.pictures(two)
+    titles = [picture.partition('aria-label="')[2].partition('"')[0] for picture in (first, *rest)]
+    assert titles == [
+        "armv6: single, a",
+        "armv6: single, b, boot 1 of 2",
+        "armv6: single, b, boot 2 of 2",
+    ]
+    assert "<title>up</title>" in first
+    assert "<title>joined</title>" not in first
+    text = proof.page({"armv6-single": two}, PROJECT)
+    assert "| a: up | passed |" in text
+    assert "armv6-single-3.svg" in text
 
 
 def test_a_chart_of_nothing_is_still_a_picture() -> None:

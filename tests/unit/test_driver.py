@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import socket
 import subprocess
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,68 +15,9 @@ from buildsys.machine.console import Booted
 from buildsys.machine.driver import Running
 from buildsys.machine.qemu import Files
 
+from .played import Guest, Reply, answer, booted, say, state
+
 pytestmark = pytest.mark.unit
-
-Reply = Callable[[list[str]], list[str]]
-
-
-def state(uptime: float, **more: object) -> dict[str, object]:
-    usual = {"uptime": uptime, "available": 1024, "swap": 0, "rss": 0, "oom_kills": 0}
-    return usual | more
-
-
-def say(data: dict[str, object]) -> str:
-    return f"@guest {json.dumps(data)}"
-
-
-def booted(uptime: float = 9.0) -> str:
-    word = {
-        "boot": "armv6l",
-        "release": "6.12",
-        "features": "vfp",
-        "controllers": "",
-        "missing": "",
-    }
-    return say(state(uptime) | word)
-
-
-def answer(number: str, uptime: float = 20.0, code: int = 0, output: str = "ok\n") -> str:
-    text = base64.b64encode(output.encode()).decode()
-    data = {"id": int(number), "code": code, "tries": 1, "begin": 10.0, "output": text}
-    return say(state(uptime) | data)
-
-
-class Guest:
-    """Plays a guest on the console's socket: a first word, then a reply to each line."""
-
-    def __init__(self, folder: Path, first: list[str], reply: Reply) -> None:
-        self.files = Files(folder, folder)
-        self.heard: list[str] = []
-        self._first, self._reply = first, reply
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(self.files.console))
-        self._server.listen()
-        self.process = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        self._thread = threading.Thread(target=self._play, daemon=True)
-        self._thread.start()
-
-    def _play(self) -> None:
-        line, _ = self._server.accept()
-        with line, line.makefile("r") as lines:
-            line.sendall("".join(f"{text}\r\n" for text in self._first).encode())
-            for heard in lines:
-                self.heard.append(heard.split()[0])
-                said = self._reply(heard.split())
-                line.sendall("".join(f"{text}\r\n" for text in said).encode())
-
-    def running(self) -> Running:
-        return Running(self.process, self.files, "nonce")
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._server.close()
-
 
 Play = Callable[..., Guest]
 
@@ -91,7 +29,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     guests: list[Guest] = []
 
     def start(first: list[str], reply: Reply = lambda _: []) -> Guest:
-        guests.append(Guest(tmp_path, first, reply))
+        folder = tmp_path / str(len(guests))
+        folder.mkdir()
+        guests.append(Guest(folder, first, reply))
         return guests[-1]
 
     yield start
@@ -136,6 +76,55 @@ def test_a_guest_is_heard_while_the_host_is_busy(play: Play) -> None:
     running.boot(60)
     running.listen("host", 0.5)
     assert running.uptime == 3999.0
+
+
+def together(*runnings: Running) -> None:
+    for number, running in enumerate(runnings):
+        running.name, running.company = f"board-{number}", runnings
+        running.boot(60)
+
+
+def test_all_boards_are_heard_while_one_is_waited_for(play: Play) -> None:
+    beats = [say(state(float(n))) for n in range(10, 4000)]
+    talker = play([booted()], lambda _: beats).running()
+
+    def reply(words: list[str]) -> list[str]:
+        """Only when the other has been heard to its end."""
+        while talker.uptime < 3999:
+            time.sleep(0.01)
+        return [answer(words[0])]
+
+    asked = play([booted()], reply).running()
+    together(talker, asked)
+    talker._send(b"anything\n")
+    assert asked.step("s", "true", "ok", 10, 0).output == "ok\n"
+
+
+def test_a_panic_of_another_board_is_named_with_it(play: Play) -> None:
+    other = play([booted()], lambda _: ["Kernel panic - not syncing: x"]).running()
+    asked = play([booted()]).running()
+    together(other, asked)
+    other._send(b"anything\n")
+    with pytest.raises(BootError, match="board-0: Kernel panic") as raised:
+        asked.step("s", "true", "", 10, 0)
+    assert raised.value.kind == "kernel panic"
+
+
+def test_another_board_that_dies_is_named(play: Play) -> None:
+    guest = play([booted()])
+    other, asked = guest.running(), play([booted()]).running()
+    together(other, asked)
+    guest.process.kill()
+    with pytest.raises(BootError, match="board-0: QEMU ended with status -9"):
+        asked.step("s", "true", "", 10, 0)
+
+
+def test_a_board_that_is_off_is_not_heard_any_more(play: Play) -> None:
+    other = play([booted()]).running()
+    asked = play([booted()], lambda words: [answer(words[0])]).running()
+    together(other, asked)
+    other.cut()
+    assert asked.step("s", "true", "ok", 10, 0).code == 0
 
 
 def test_a_panic_while_the_host_is_busy_is_named(play: Play) -> None:

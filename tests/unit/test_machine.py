@@ -14,7 +14,7 @@ from buildsys.load import load_project
 from buildsys.machine import initramfs
 from buildsys.machine.board import fdtput, keep_disk, renew_disk
 from buildsys.machine.kernel import Kernel, read_kernel
-from buildsys.machine.qemu import Files, command_line, kernel_line
+from buildsys.machine.qemu import Files, Plug, command_line, kernel_line
 from buildsys.machine.root import boot_archive, write_tree
 from buildsys.model import MachineTable
 
@@ -138,7 +138,9 @@ def test_the_tree_holds_the_executable_and_what_modprobe_reads(
         (tmp_path / name).write_bytes(name.encode())
     tree = tmp_path / "tree"
     files = {"scenario/pod.yaml": b"kind: Pod"}
-    write_tree(tree, table(), kernel, tmp_path / "busybox", tmp_path / "k3s-armv6", files)
+    parts = (table(), kernel, tmp_path / "busybox", tmp_path / "k3s-armv6", files)
+    write_tree(tree, "second", *parts)
+    assert (tree / "etc/hosts").read_text().endswith("127.0.1.1 second\n")
     program = tree / "usr/local/bin/k3s"
     assert program.read_bytes() == b"k3s-armv6"
     assert program.stat().st_mode & 0o777 == 0o755
@@ -170,11 +172,23 @@ def test_qemu_is_told_of_every_file(name: str, network: bool) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
+def test_cards_on_a_wire_are_of_the_machine_and_apart(name: str) -> None:
+    files, log = Files(PurePosixPath("/boards"), PurePosixPath("/sockets")), PurePosixPath("/log")
+    plugs = [Plug(1), Plug(2)]
+    for plug in plugs:
+        argv = command_line(machine(name), files, log, "", network=plug, steady=True)
+        assert f"tap,id=net,ifname={plug.tap},script=no,downscript=no" in argv
+        assert f"{machine(name).network},netdev=net,mac={plug.mac}" in argv
+        assert "user,id=net" not in argv
+    assert len({plug.tap for plug in plugs}) == len({plug.mac for plug in plugs}) == 2
+
+
+@pytest.mark.parametrize("name", MACHINES)
 def test_the_kernel_is_told_console_disk_nonce_and_clock(name: str) -> None:
-    words = kernel_line(machine(name), "abc", 1700000000).split()
+    words = kernel_line(machine(name), "second", "abc", 1700000000).split()
     assert f"console={machine(name).console}" in words
     assert f"guest.disk={machine(name).disk_node}" in words
-    assert {"guest.nonce=abc", "guest.clock=1700000000"} < set(words)
+    assert {"guest.nonce=abc", "guest.clock=1700000000", "guest.name=second"} < set(words)
 
 
 def test_device_tree_edits_become_fdtput_calls() -> None:
