@@ -87,6 +87,7 @@ def command_line(
     `network` is none, QEMU's user network, or a plug of the wire. A `steady` board counts
     instructions for time, where its table says how.
     """
+    kept = f"logfile={log},logappend=on"
     return [
         f"qemu-system-{machine.emulator}",
         *("-machine", machine.machine, "-accel", machine.accelerator),
@@ -96,7 +97,7 @@ def command_line(
         *("-nodefaults", "-display", "none", "-no-reboot"),
         *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", append),
         *(("-dtb", str(files.device_tree)) if machine.kernel.device_tree else ()),
-        *("-chardev", f"socket,id=console,path={files.console},server=on,wait=off,logfile={log}"),
+        *("-chardev", f"socket,id=console,path={files.console},server=on,wait=off,{kept}"),
         *("-serial", "chardev:console"),
         *("-qmp", f"unix:{files.control},server=on,wait=off"),
         *_registers(machine, files),

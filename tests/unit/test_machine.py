@@ -167,7 +167,7 @@ def test_qemu_is_told_of_every_file(name: str, network: bool) -> None:
     assert (str(files.device_tree) in text) == bool(machine(name).kernel.device_tree)
     assert (machine(name).network in text) == network
     assert ("-icount" in argv) == (network and bool(machine(name).icount))
-    assert "logfile=/log" in text
+    assert "logfile=/log,logappend=on" in text
     assert "-no-reboot" in argv
 
 
