@@ -103,6 +103,7 @@ def audit(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: boo
     help={
         **_help("arch", "profile", "cache", "json"),
         "scenario": "boot the target's machine and run this scenario on it",
+        "older": "the executable that an upgrade begins with (default: the one last replaced)",
         "list": "what scenarios there are, and the machines that they run on",
     },
 )
@@ -111,6 +112,7 @@ def smoke(
     arch: Any,
     scenario: str = "smoke",
     profile: str = FULL,
+    older: str = "",
     cache: str = "",
     list: bool = False,  # noqa: A002  the name of the option
     json: bool = False,
@@ -124,7 +126,7 @@ def smoke(
         if list:
             show.scenarios(app.project, app.targets(arch), app.artifacts, as_json=json)
         else:
-            verify(app, arch, scenario, profile, as_json=json)
+            verify(app, arch, scenario, profile, older, as_json=json)
 
 
 @task(

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
 from buildsys.bundle.layout import Default, Embedded, Entry, Manifest, assemble
+from buildsys.bundle.older import keep_older
 from buildsys.bundle.record import check_budgets, missing_of, record_of
 from buildsys.cache import Cache, disk_errors, file_sha256, unfinished, write_atomic
 from buildsys.load import Project
@@ -108,6 +109,7 @@ class _Making:
         with self._written(images, frames) as (files, manifest):
             record = record_of(plan, bundler.project, manifest, self.artifacts, images, files)
             check_budgets(record, bundler.project, self.target)
+            keep_older(bundler.artifacts / f"k3s-{plan.suffix}", manifest.data)
             for name, path in files.items():
                 path.replace(bundler.artifacts / name)
         write_atomic(bundler.record_path(plan), (json.dumps(record, indent=2) + "\n").encode())

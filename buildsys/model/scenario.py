@@ -62,8 +62,9 @@ class ScenarioTable(Frozen):
     `boards` are machines of the same kind, each with its own disk. With a `network` one board is
     behind QEMU's user network; more than one are on a wire, which the host is on as well.
     `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the
-    airgap archive lies where k3s imports it, if the executable embeds none. After the steps come
-    those of `round`, as often as the machine's table says, then those of `last`. What runs k3s is
+    airgap archive lies where k3s imports it, if the executable embeds none. With `older` another
+    version's executable lies at /scenario/older. After the steps come those of `round`, as often as
+    the machine's table says, then those of `last`. What runs k3s is
     `steady`: its own time limits are part of what is tried, so the board's speed must not depend
     on what else the host does; see `MachineTable.icount`.
     """
@@ -75,6 +76,7 @@ class ScenarioTable(Frozen):
     network: bool = True
     files: tuple[FileName, ...] = ()
     images: bool = False
+    older: bool = False
     steady: bool = False
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
     round: tuple[Step, ...] = ()

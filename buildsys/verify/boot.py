@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildsys.cache import Cache
+from buildsys.cache import Cache, file_sha256
 from buildsys.errors import MissingToolError, NotBuiltError
 from buildsys.machine.board import Board, keep_disk
 from buildsys.machine.kernel import read_kernel
@@ -20,6 +20,7 @@ from buildsys.machine.qemu import Files
 from buildsys.model import MachineTable, ScenarioTable
 from buildsys.report import Progress
 from buildsys.run import run
+from buildsys.verify.older import find_older
 from buildsys.verify.verdict import Verdict
 from buildsys.verify.walk import Walk, plugs
 
@@ -51,24 +52,29 @@ class Booter:
     extra: Mapping[str, bytes] = field(default_factory=dict)
     """More files for the guest, by their path in it."""
 
-    def boot(self, executable: Path, scenario: ScenarioTable) -> Verdict:
+    def boot(self, executable: Path, scenario: ScenarioTable, given: Path | None = None) -> Verdict:
         """Run every step until one fails; failures are in the verdict.
 
-        Raises `MissingToolError` for an emulator or a machine that cannot carry the scenario.
+        `given` is the older executable for a scenario that wants one (see `find_older`). Raises
+        `MissingToolError` for an emulator or a machine that cannot carry the scenario, and
+        `NotBuiltError` for a file that it wants.
         """
         self._demand(scenario)
+        older = find_older(executable, given) if scenario.older else None
         suffix = executable.name.removeprefix("k3s-")
         log = executable.parent / "verdicts" / f"{suffix}-{scenario.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         verdict = Verdict(scenario.name, self.target, executable, log)
+        if older:
+            verdict.facts["older"] = file_sha256(older)
         with (
             self.cache.scratch(f"boot-{suffix}-{scenario.name}-{os.getpid()}") as folder,
             tempfile.TemporaryDirectory(prefix="k3s-boot-") as sockets,
         ):
             begin = time.monotonic()
             files = {name: _files(folder, Path(sockets), name) for name in scenario.boards}
-            for board in self._boards(executable, scenario):
+            for board in self._boards(executable, scenario, older):
                 board.prepare(files[board.name], folder / "prepare.log")
             for name in scenario.renewed:
                 keep_disk(files[name])
@@ -110,13 +116,15 @@ class Booter:
                 action=f"modprobe tun; chmod 666 {TUN}, as Debian has it",
             )
 
-    def _boards(self, executable: Path, scenario: ScenarioTable) -> list[Board]:
+    def _boards(self, executable: Path, scenario: ScenarioTable, older: Path | None) -> list[Board]:
         wanted = (*self.machine.boot_modules, *self.machine.modules)
         kernel = read_kernel(self.package, self.machine.kernel, wanted)
         files = {f"scenario/{name}": (FILES / name).read_bytes() for name in scenario.files}
         files |= self.extra
         if scenario.images:
             files |= airgap_files(executable)
+        if older:
+            files["scenario/older"] = older.read_bytes()
         parts = (self.machine, kernel, self.busybox, executable, files)
         return [Board(name, *parts) for name in scenario.boards]
 

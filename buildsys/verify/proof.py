@@ -110,6 +110,8 @@ def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
         f"`{verdict['file']}`, sha256 `{verdict['sha256']}`, {verdict['started']}, on "
         f"{facts['machine']} under {facts['kernel']}; {facts['wall_seconds']} wall seconds."
     )
+    if "older" in facts:
+        yield f"The older executable has the sha256 `{facts['older']}`."
     yield ""
     yield "| step | result | guest seconds | at | available MiB | k3s MiB |"
     yield "|---|---|---|---|---|---|"

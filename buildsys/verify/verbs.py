@@ -19,25 +19,32 @@ from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
 
 
-def verify(app: App, names: Sequence[str], kind: str, profile: str, *, as_json: bool) -> None:
+def verify(
+    app: App, names: Sequence[str], kind: str, profile: str, older: str = "", *, as_json: bool
+) -> None:
     """Audit, smoke or boot the executables of the named targets; write and print the verdicts.
 
-    `kind` is "audit", "smoke" or a scenario's name. Raises `AuditError` or `SmokeError` after all
-    targets had their turn.
+    `kind` is "audit", "smoke" or a scenario's name, `older` the executable that an upgrade begins
+    with. Raises `AuditError` or `SmokeError` after all targets had their turn.
     """
-    tried = try_all(app, names, kind, profile)
+    tried = try_all(app, names, kind, profile, older)
     verdicts = [verdict for verdict, _ in tried]
     show.verdicts(verdicts, [path for _, path in tried], as_json=as_json)
     raise_failed(kind, verdicts)
 
 
-def try_all(app: App, names: Sequence[str], kind: str, profile: str) -> list[tuple[Verdict, Path]]:
+def try_all(
+    app: App, names: Sequence[str], kind: str, profile: str, older: str = ""
+) -> list[tuple[Verdict, Path]]:
     """Give all targets their turn and write the verdicts; each with where it was written."""
     if kind not in ("audit", "smoke", *app.project.scenarios):
         raise UnknownNameError("scenario", kind, app.project.scenarios)
+    upgrades = [scenario.name for scenario in app.project.scenarios.values() if scenario.older]
+    if older and kind not in upgrades:
+        raise UnknownNameError("scenario for --older", kind, upgrades)
     app.cache.sweep()
     with app.progress.running():
-        verdicts = [_one(app, target, profile, kind) for target in app.targets(names)]
+        verdicts = [_one(app, target, profile, kind, older) for target in app.targets(names)]
     return [(verdict, verdict.write(app.artifacts / "verdicts")) for verdict in verdicts]
 
 
@@ -53,7 +60,7 @@ def raise_failed(kind: str, verdicts: Iterable[Verdict]) -> None:
         )
 
 
-def _one(app: App, target: Target, profile: str, kind: str) -> Verdict:
+def _one(app: App, target: Target, profile: str, kind: str, older: str) -> Verdict:
     executable = app.artifacts / f"k3s-{bundle_suffix(target.name, profile)}"
     record = executable.with_name(f"{executable.name}.json")
     if not (executable.is_file() and record.is_file()):
@@ -64,7 +71,8 @@ def _one(app: App, target: Target, profile: str, kind: str) -> Verdict:
     if kind == "smoke":
         return Smoker(target, app.cache, app.root, app.progress).smoke(executable)
     if kind != "audit":
-        return booter_of(app, target).boot(executable, app.project.scenarios[kind])
+        given = Path(older).absolute() if older else None
+        return booter_of(app, target).boot(executable, app.project.scenarios[kind], given)
     emulator = find_emulator(target)
     beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)

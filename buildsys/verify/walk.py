@@ -72,7 +72,7 @@ class Walk:
         if self.verdict.passed:
             with self.verdict.step("no process was killed for want of memory") as record:
                 record.facts = self._memory()
-        self.verdict.facts = {
+        self.verdict.facts |= {
             "machine": self.machine.machine,
             "kernel": self.machine.kernel.label,
             "wall_seconds": round(time.monotonic() - begin, 1),

@@ -211,6 +211,30 @@ def test_budget_keeps_the_executable_of_before(
     assert {p.name for p in old.path.parent.iterdir()} == {"k3s-armv6", "k3s-armv6.json"}
 
 
+def test_what_another_version_replaces_is_kept(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, add: Add
+) -> None:
+    first = bundler().make(planned, made_of).path
+    kept = first.parent / "older/k3s-armv6"
+    former = first.read_bytes()
+    bundler().make(replace(planned, key="e" * 64), made_of)
+    assert not kept.parent.exists(), "the same version is no older one"
+    made_of["one"] = add("4" * 64, {"bin/one": b"another"}, recipe="one")
+    bundler().make(replace(planned, key="d" * 64), made_of)
+    assert kept.read_bytes() == former
+    assert first.read_bytes() != former
+
+
+def test_a_damaged_executable_is_not_kept(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, add: Add
+) -> None:
+    first = bundler().make(planned, made_of).path
+    flip(first, -1)
+    made_of["one"] = add("4" * 64, {"bin/one": b"another"}, recipe="one")
+    bundler().make(replace(planned, key="d" * 64), made_of)
+    assert not (first.parent / "older").exists()
+
+
 def test_damaged_store_entry_stops_it(
     bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan
 ) -> None:
