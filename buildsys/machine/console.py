@@ -19,10 +19,15 @@ TROUBLES = (
         re.compile(r"(Out of memory: Killed process |Memory cgroup out of memory).*"),
     ),
     ("illegal instruction", re.compile(r".*(undefined instruction|[Ii]llegal instruction).*")),
+    # Go's own start code, where it looks before it leaps; "a binary compiled for …" comes after.
+    ("code for another CPU", re.compile(r"runtime: this CPU has no .*")),
+    ("code for another machine", re.compile(r".*[Ee]xec format error.*")),
+    # k3s; without "level=fatal" it is the warning that our patch makes of it.
+    ("cgroup controller missing", re.compile(r"level=fatal .*failed to find \w+ cgroup.*")),
     ("kernel oops", re.compile(r"(Internal error: |Unable to handle kernel |BUG: ).*")),
     ("disk error", re.compile(r"EXT4-fs error .*|.*I/O error, dev .*")),
 )
-"""What a kernel or a shell writes when something is wrong for good, by the name we give it."""
+"""What a kernel, a shell or k3s writes when something is wrong for good, by our name for it."""
 
 FATAL = frozenset({"kernel panic", "kernel oops", "disk error"})
 """Troubles after which waiting is idle. The others end a step only if the step fails for it."""
@@ -79,7 +84,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something wrong that the kernel or a shell wrote."""
+    """Something wrong that the kernel, a shell or k3s wrote."""
 
     kind: str
     line: str
@@ -123,6 +128,11 @@ def read_line(line: str) -> Event | None:
             return _said(json.loads(text))
         except (ValueError, KeyError, TypeError, binascii.Error):
             return Garbled(line)
+    return trouble_in(line)
+
+
+def trouble_in(line: str) -> Trouble | None:
+    """What a line that is not ours says of trouble."""
     for kind, pattern in TROUBLES:
         if found := pattern.search(line):
             return Trouble(kind, found[0])

@@ -57,6 +57,30 @@ def test_a_failure_names_what_the_kernel_said() -> None:
         demand(step, 137, "", 1, 5.0, [trouble])
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "kind"),
+    [
+        (
+            1,
+            'level=fatal msg="Error: failed to find cpuset cgroup (v2)"',
+            "cgroup controller missing",
+        ),
+        (132, "", "illegal instruction"),
+        (132, "Illegal instruction", "illegal instruction"),
+        (127, "a\nexec format error\nb", "code for another machine"),
+        (139, "Segmentation fault", "the command failed"),
+    ],
+)
+def test_a_failure_has_the_name_of_its_cause(code: int, output: str, kind: str) -> None:
+    earlier = Trouble("out of memory", "Out of memory: Killed process 7 (another)")
+    step = Step(name="step", run="x")
+    assert kind_of(demand, step, code, output, 1, 5.0, [earlier]) == kind
+
+
+def test_words_of_trouble_in_what_went_well_are_no_failure() -> None:
+    demand(Step(name="step", run="x"), 0, "Illegal instruction", 1, 5.0)
+
+
 def booted(uname: str = "armv6l", features: str = "vfp", missing: tuple[str, ...] = ()) -> Booted:
     return Booted(uname, "6.12", frozenset(features.split()), (), missing, STATE)
 

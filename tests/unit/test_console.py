@@ -66,6 +66,16 @@ def test_an_acknowledged_write() -> None:
         ("Memory cgroup out of memory: Killed process 9 (coredns)", "out of memory"),
         ("[ 12.3] sh (41): undefined instruction: pc=0001042c", "illegal instruction"),
         ("Illegal instruction (core dumped)", "illegal instruction"),
+        ("SIGILL: illegal instruction", "illegal instruction"),
+        (
+            "runtime: this CPU has no VFPv3 floating point hardware, so it cannot run",
+            "code for another CPU",
+        ),
+        ("exec /pause: exec format error", "code for another machine"),
+        (
+            'time="2026" level=fatal msg="Error: failed to find cpuset cgroup (v2)"',
+            "cgroup controller missing",
+        ),
         ("Internal error: Oops: 5 [#1] ARM", "kernel oops"),
         ("EXT4-fs error (device mmcblk0): ext4_lookup:1855: inode #2", "disk error"),
         ("[ 4.1] I/O error, dev mmcblk0, sector 0 op 0x0:(READ)", "disk error"),
@@ -84,6 +94,8 @@ def test_trouble_has_a_name(line: str, kind: str) -> None:
         "",
         "[    0.971788] Division by zero in kernel.",
         "time=1 level=info msg='k3s is up'",
+        'time=1 level=warning msg="Failed to find cpuset cgroup (v2): a kernel without SMP does '
+        'not have it, CPU pinning is not available"',
         "guest {}",
     ],
 )

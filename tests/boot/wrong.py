@@ -1,0 +1,92 @@
+"""Executables with one wrong part, made by the project's own means: for controls that must fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildsys.app import App, BuildResult, Settings, raise_failures
+from buildsys.build import Built
+from buildsys.bundle import Bundler
+from buildsys.load import Project
+from buildsys.model import Target
+from buildsys.model.target import ElfTable
+from buildsys.plan import Plan
+from buildsys.sandbox import can_isolate
+from buildsys.scheduler import Outcome
+from buildsys.store import Artifact
+
+NEWER = "armv6-as-v7"
+
+
+def newer_target(target: Target) -> Target:
+    """As a file in toolchains/ would say it: the next CPU up, and no bounds for what it runs."""
+    assert target.control
+    table = target.model_dump(mode="json", exclude_defaults=True)
+    table |= {
+        "name": NEWER,
+        "go": {**target.go, "GOARM": "7"},
+        "c": {"triple": target.c.triple, "mcpu": target.control.mcpu},
+        "elf": {"machine": target.elf.machine, "bits": target.elf.bits},
+        "image": {"platform": "linux/arm/v7"},
+    }
+    return Target.model_validate_json(json.dumps(table))
+
+
+def with_newer_target(project: Project, name: str) -> Project:
+    """The project and the target NEWER, which is `name` for the next CPU up."""
+    newer = newer_target(project.targets[name])
+    return dataclasses.replace(project, targets={**project.targets, newer.name: newer})
+
+
+def without_patch(project: Project, recipe: str, word: str) -> Project:
+    """The project without the patch of `recipe` whose file is named so."""
+    loaded = project.recipes[recipe]
+    left = tuple(patch for patch in loaded.recipe.patch if word not in patch.file)
+    assert len(left) == len(loaded.recipe.patch) - 1
+    changed = dataclasses.replace(loaded, recipe=loaded.recipe.model_copy(update={"patch": left}))
+    return dataclasses.replace(project, recipes={**project.recipes, recipe: changed})
+
+
+def app_of(project: Project) -> App:
+    """An app that knows another project than the checkout's."""
+    app = App(Settings())
+    app.project = project
+    return app
+
+
+def artifact_of(app: App, recipe: str, target: str) -> Artifact:
+    """The artifact, built if need be."""
+    return _built(app, app.plan([target], [recipe]))[recipe]
+
+
+def executable_with(app: App, target: str, wrong: Mapping[str, Artifact], artifacts: Path) -> Path:
+    """The target's executable in the folder `artifacts`, but with these artifacts in it.
+
+    The bundler would refuse an image for another CPU, so it is told of no bounds.
+    """
+    plan = app.plan([target])
+    right = app.project.targets[target]
+    bare = ElfTable(machine=right.elf.machine, bits=right.elf.bits)
+    lax = {**app.project.targets, target: right.model_copy(update={"elf": bare})}
+    bundler = Bundler(
+        dataclasses.replace(app.project, targets=lax),
+        app.cache,
+        app.timeline,
+        artifacts,
+        app.toolchain.go_version,
+    )
+    return bundler.make(plan.bundles[0], {**_built(app, plan), **wrong}).path
+
+
+def _built(app: App, plan: Plan) -> dict[str, Artifact]:
+    """Every artifact of the plan by its recipe; nothing is bundled."""
+    outcomes: dict[str, Outcome[Built]] = app.builder(can_isolate()).build(plan, app.fetch(plan))
+    raise_failures(BuildResult(plan, outcomes, ()))
+    return {
+        job.recipe: outcome.result.artifact
+        for job in plan.jobs
+        if (outcome := outcomes[job.id]).result
+    }
