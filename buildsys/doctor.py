@@ -42,6 +42,7 @@ PACKAGES = {
     "debugfs": ("e2fsprogs", "boot"),
     "dpkg-deb": ("dpkg", "boot"),
     "fdtput": ("device-tree-compiler", "boot"),
+    "curl": ("curl", "boot"),
 }
 """Program → its Debian package and what needs it."""
 

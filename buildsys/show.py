@@ -228,6 +228,7 @@ def scenarios(
             "scenario": scenario.name,
             "summary": scenario.summary,
             "memory_mib": scenario.memory_mib,
+            "boards": len(scenario.boards),
             "target": target.name,
             "machine": target.machine.machine if target.machine else None,
             "verdict": last_verdict(artifacts, target.name, scenario.name),
@@ -238,13 +239,14 @@ def scenarios(
     if as_json:
         print_json(table)
         return
-    columns = ("scenario", "MiB", "target", "machine", "last verdict", "summary")
+    columns = ("scenario", "boards", "MiB each", "target", "machine", "last verdict", "summary")
     print_table(
         "",
         columns,
         [
             (
                 str(row["scenario"]),
+                str(row["boards"]),
                 str(row["memory_mib"]),
                 str(row["target"]),
                 str(row["machine"] or "none"),

@@ -175,11 +175,11 @@ class Running:
         assert self._line is not None
         lines = {one._line: one for one in (*self.company, self) if one._line}
         ready, _, _ = select.select(list(lines), [], [], seconds)
-        said = {id(one): one._taken(line, doing, line in ready) for line, one in lines.items()}
-        yield from said[id(self)]
+        said = {line: one._taken(line, doing, line in ready) for line, one in lines.items()}
+        yield from said[self._line]
 
     def _taken(self, line: socket.socket, doing: str, ready: bool) -> list[Event]:
-        """What this guest said by now."""
+        """What the guest said by now, all of it noted."""
         data = line.recv(65536) if ready else b""
         if data:
             self._last = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,19 @@ def test_a_wire_that_the_host_has_not_is_named(
     with pytest.raises(MissingToolError, match="joins boards by a wire") as raised:
         booter(tmp_path, 512, "none").boot(tmp_path / "k3s-armv6", two)
     assert "chmod 666" in raised.value.action
+
+
+def test_a_machine_that_is_too_small_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qemu-system-none").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    network = PROJECT.scenarios["network"]
+    native = tmp_path / "k3s-native"
+    native.touch()
+    small = dataclasses.replace(booter(tmp_path, 512, "none"), native=native)
+    with pytest.raises(MissingToolError, match=r"512 MiB, and network wants"):
+        small.boot(tmp_path / "k3s-armv6", network)
 
 
 def verdict(**more: Any) -> dict[str, Any]:
