@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
+from invoke.exceptions import ParseError
 from invoke.tasks import task
 
 from buildsys import show
@@ -20,7 +22,7 @@ from buildsys.model import FULL
 from buildsys.release import pipeline
 from buildsys.release.context import asked
 from buildsys.verify.proof import keep
-from buildsys.verify.verbs import verify
+from buildsys.verify.verbs import judge_foreign, verify
 
 HELP = {
     "arch": "target to work for; may be given several times (default: all)",
@@ -90,12 +92,40 @@ def build(
         raise_failures(result)
 
 
-@task(iterable=["arch"], help=_help("arch", "profile", "cache", "json"))
-def audit(_: Context, arch: Any, profile: str = FULL, cache: str = "", json: bool = False) -> None:
-    """Read and run every ELF in k3s-ARCH and its images: can the target's CPU run it all?"""
+# invoke knows no positional argument that may be left out, so FILE is one beside --against only.
+FOREIGN = any(word.partition("=")[0] == "--against" for word in sys.argv)
+
+
+@task(
+    iterable=["arch"],
+    positional=["file"] if FOREIGN else [],
+    help={
+        **_help("arch", "profile", "cache", "json"),
+        "file": "with --against: any program, archive, image or folder; read, never run",
+        "against": "target whose CPU FILE is judged for",
+    },
+)
+def audit(
+    _: Context,
+    arch: Any,
+    file: Any = None,
+    against: str = "",
+    profile: str = FULL,
+    cache: str = "",
+    json: bool = False,
+) -> None:
+    """Read and run every ELF in k3s-ARCH and its images: can the target's CPU run it all?
+
+    `invoke audit FILE --against ARCH` says the same of a file that somebody else built.
+    """
+    if bool(file) != bool(against) or (file and arch):
+        raise ParseError("audit takes either --arch, or FILE and --against")
     with reported():
         app = App(Settings(cache=cache))
-        verify(app, arch, "audit", profile, as_json=json)
+        if file:
+            judge_foreign(app, Path(file), against, as_json=json)
+        else:
+            verify(app, arch, "audit", profile, as_json=json)
 
 
 @task(

@@ -117,7 +117,7 @@ class CorruptError(BuildsysError):
 
 
 class UnsafeArchiveError(BuildsysError):
-    """An archive holds a member that would leave its directory or is no plain file."""
+    """An archive's member would leave its folder, is no plain file, or unpacks to a bomb."""
 
     exit_code = 19
 
@@ -236,6 +236,12 @@ class RateLimitedError(BuildsysError):
     """A store takes no more requests for now."""
 
     exit_code = 34
+
+
+class NothingToJudgeError(BuildsysError):
+    """A file that was to be audited holds nothing that a CPU could run."""
+
+    exit_code = 35
 
 
 class SomeFailedError(BuildsysError):

@@ -23,6 +23,7 @@ from buildsys.release.plan import Done
 from buildsys.report import print_table
 from buildsys.scheduler import Outcome
 from buildsys.store import Store
+from buildsys.verify.foreign import Foreign
 from buildsys.verify.verdict import Verdict, last_verdict
 
 MIB = 1024 * 1024
@@ -217,6 +218,26 @@ def verdicts(done: Sequence[Verdict], paths: Sequence[Path], *, as_json: bool) -
         print_table(f"{verdict.kind} {verdict.subject.name}", ("step", "result", "seconds"), rows)
         state = "passed" if verdict.passed else "FAILED"
         print(f"{verdict.kind} k3s-{verdict.target}: {state}  {path}")
+
+
+def foreign(found: Foreign, *, as_json: bool) -> None:
+    """Each ELF of a file that somebody else built, the ones that do not run first."""
+    if as_json:
+        print_json(found.as_json())
+        return
+    for fit in sorted(found.fits, key=lambda fit: RESULTS.index(fit.result)):
+        why = "; ".join((*fit.barriers, *fit.doubts, *fit.notes))
+        print(f"{WORDS[fit.result]:<13}{fit.name}{': ' if why else ''}{why}")
+    for platform in found.odd_platforms:
+        print(f"note: an image says {platform}: a runtime on {found.target} does not take it")
+    if found.left_out:
+        print(f"note: {found.left_out} files of images for other platforms are left out")
+    print("note: read, not run: what a program does on the board is not proven")
+    print(f"{found.path.name}: {found.summary}")
+
+
+RESULTS = ("refused", "unknown", "runs")
+WORDS = {"refused": "does not run", "unknown": "unknown", "runs": "runs"}
 
 
 def scenarios(

@@ -198,18 +198,37 @@ def _append(out: BinaryIO, path: Path) -> tuple[int, int]:
 def read_manifest(executable: Path) -> Manifest:
     """The manifest of an executable. Raises `CorruptError`."""
     with executable.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - FOOTER.size))
-        raw = file.read()
-        if len(raw) != FOOTER.size or not raw.startswith(MAGIC):
-            raise _corrupt(executable, "it has no footer: cut, or no executable of this project")
-        _, version, kind, offset, length, sha = FOOTER.unpack(raw)
-        if (version, kind) != (FORMAT_VERSION, KIND_FRAMES):
-            raise _corrupt(executable, f"format {version}, payload kind {kind} is not known")
-        if offset + length + FOOTER.size != size:
-            raise _corrupt(executable, "its manifest is not where the footer says")
-        file.seek(offset)
-        text = file.read(length)
+        return manifest_in(file, executable)
+
+
+def has_footer(file: BinaryIO) -> bool:
+    """Whether the open file ends as an executable of this project does."""
+    return _footer_of(file).startswith(MAGIC)
+
+
+def _footer_of(file: BinaryIO) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - FOOTER.size))
+    raw = file.read()
+    return raw if len(raw) == FOOTER.size else b""
+
+
+def manifest_in(file: BinaryIO, executable: Path | str) -> Manifest:
+    """The manifest of an open executable, which messages call by `executable`.
+
+    Raises `CorruptError`.
+    """
+    raw = _footer_of(file)
+    size = file.tell()
+    if not raw.startswith(MAGIC):
+        raise _corrupt(executable, "it has no footer: cut, or no executable of this project")
+    _, version, kind, offset, length, sha = FOOTER.unpack(raw)
+    if (version, kind) != (FORMAT_VERSION, KIND_FRAMES):
+        raise _corrupt(executable, f"format {version}, payload kind {kind} is not known")
+    if offset + length + FOOTER.size != size:
+        raise _corrupt(executable, "its manifest is not where the footer says")
+    file.seek(offset)
+    text = file.read(length)
     if hashlib.sha256(text).digest() != sha:
         raise _corrupt(executable, "its manifest is changed")
     try:
@@ -301,7 +320,7 @@ def _default(line: str) -> Default:
     return Default(commands, int(below), found["env"], found["variable"], value, why)
 
 
-def _corrupt(executable: Path, what: str) -> CorruptError:
+def _corrupt(executable: Path | str, what: str) -> CorruptError:
     return CorruptError(
         f"{executable}: {what}",
         cause="the file is truncated, changed, or not ours",

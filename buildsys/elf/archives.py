@@ -1,12 +1,23 @@
-"""Headers of the archive formats: ar, as static libraries have it, and tar."""
+"""The archive formats: headers of ar, as static libraries have it, and of tar; zip."""
 
+import lzma
+import struct
 import tarfile
+import zipfile
+import zlib
 from typing import BinaryIO, Final
 
 from buildsys.elf.image import ElfError
 
 AR_MAGIC, THIN_MAGIC = b"!<arch>\n", b"!<thin>\n"
 TAR_BLOCK: Final = 512
+ZIP_MAGIC: Final = b"PK\x03\x04"
+ZIP_ERRORS: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError),
+    # An unknown method or a password is a RuntimeError.
+    *(EOFError, OSError, RuntimeError),
+)
+"""What zipfile raises for a broken file, and for one that it cannot read."""
 
 
 def ar_header(name: str, header: bytes, position: int) -> tuple[str, int]:

@@ -5,7 +5,8 @@ Nothing read from a file is ever used as a path: names from inside only become l
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -14,6 +15,8 @@ from buildsys.elf.archives import (
     AR_MAGIC,
     TAR_BLOCK,
     THIN_MAGIC,
+    ZIP_ERRORS,
+    ZIP_MAGIC,
     ar_header,
     ar_name,
     is_tar,
@@ -22,7 +25,8 @@ from buildsys.elf.archives import (
 )
 from buildsys.elf.decompress import COMPRESSED_MAGICS, Budget, Readable, Unpacked, decompressor
 from buildsys.elf.facts import ElfFacts, read_facts
-from buildsys.elf.image import ELF_MAGIC, ElfError
+from buildsys.elf.image import ELF_MAGIC, ElfError, LimitError
+from buildsys.elf.window import Part, Window
 
 _TAR_FILES: Final = frozenset({b"0", b"\0", b"7"})
 _TAR_TABLES_BYTES: Final = 1 << 20  # a long name or a pax header
@@ -45,6 +49,13 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
+Inside = Callable[[BinaryIO, str], Iterable[Part]]
+"""Finds the files that an ELF file, given with its label, carries in itself."""
+
+Broken = Callable[[ElfError], None]
+"""Is told of a file that cannot be read."""
+
+
 class Content(NamedTuple):
     """A file found by `contents_of`: a label, its open bytes, and its first 8 bytes."""
 
@@ -54,7 +65,7 @@ class Content(NamedTuple):
 
 
 def elves_in(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Iterator[tuple[str, ElfFacts]]:
-    """Every ELF file in `path`: itself, or inside `ar`, tar, gzip, xz, zstd or a folder.
+    """Every ELF file in `path`: itself, or inside ar, tar, zip, a compressed file or a folder.
 
     The names are labels: a path below a folder, then `(member)` for each archive around it;
     repeated members get `#2`, `#3`. Other files are skipped, symbolic links are not followed.
@@ -65,16 +76,25 @@ def elves_in(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Iterator[tupl
             yield content.name, read_facts(content.file, content.name)
 
 
-def contents_of(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Iterator[Content]:
+def contents_of(
+    path: Path | str,
+    limits: Limits = DEFAULT_LIMITS,
+    inside: Inside | None = None,
+    broken: Broken | None = None,
+) -> Iterator[Content]:
     """Every plain file in `path`, unpacked as `elves_in` says, whatever it holds.
 
-    A `Content` is good until the next one is asked for: its file is closed then.
+    A `Content` is good until the next one is asked for: its file is closed then. With `inside`,
+    what an ELF file carries follows it. With `broken`, a file inside that cannot be read is told
+    and passed over; what is over a limit, and `path` itself, still raise.
     """
     root = Path(path)
     budget = Budget(limits.total_bytes, limits.members)
     for file_path, label in _files(root):
         with file_path.open("rb") as file:
-            yield from _Walk(limits, budget, file_path).contents(label, file, 0)
+            walk = _Walk(limits, budget, file_path, inside, broken)
+            read = walk.nested if root.is_dir() else walk.contents
+            yield from read(label, file, 0)
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
@@ -101,6 +121,17 @@ class _Walk:
     limits: Limits
     budget: Budget
     path: Path
+    inside: Inside | None
+    broken: Broken | None
+
+    def nested(self, name: str, file: BinaryIO, depth: int) -> Iterator[Content]:
+        """`contents` of a file among others."""
+        try:
+            yield from self.contents(name, file, depth)
+        except ElfError as error:
+            if self.broken is None or isinstance(error, LimitError):
+                raise
+            self.broken(error)
 
     def contents(self, name: str, file: BinaryIO, depth: int) -> Iterator[Content]:
         """`file` itself if it is plain, else what is inside."""
@@ -113,6 +144,9 @@ class _Walk:
         elif magic.startswith(COMPRESSED_MAGICS):
             self._check_depth(name, depth)
             yield from self._compressed(name, file, magic, depth)
+        elif magic.startswith(ZIP_MAGIC):
+            self._check_depth(name, depth)
+            yield from self._zip(name, file, depth)
         elif not magic.startswith(ELF_MAGIC) and is_tar(file.read(TAR_BLOCK)):
             self._check_depth(name, depth)
             file.seek(0)
@@ -120,14 +154,23 @@ class _Walk:
         else:
             file.seek(0)
             yield Content(name, file, magic)
+            if self.inside and magic.startswith(ELF_MAGIC):
+                yield from self._carried(name, file, self.inside, depth)
+
+    def _carried(self, name: str, file: BinaryIO, inside: Inside, depth: int) -> Iterator[Content]:
+        for part in inside(file, name):
+            self._check_depth(name, depth)
+            label = f"{name}({printable(part.label)})"
+            window = io.BufferedReader(Window(file, part.offset, part.size))
+            yield from self.nested(label, window, depth + 1)
 
     def _check_depth(self, name: str, depth: int) -> None:
         if depth >= self.limits.depth:
-            raise ElfError(name, f"archives nested deeper than {self.limits.depth}")
+            raise LimitError(name, f"archives nested deeper than {self.limits.depth}")
 
     def _check_member(self, name: str, size: int) -> None:
         if not 0 <= size <= self.limits.member_bytes:
-            raise ElfError(name, f"{size} bytes, the limit is {self.limits.member_bytes}")
+            raise LimitError(name, f"{size} bytes, the limit is {self.limits.member_bytes}")
         self.budget.take(name, size)
 
     def _take(self, name: str, file: Readable, size: int) -> bytes:
@@ -158,7 +201,7 @@ class _Walk:
             data = self._take(label, file, size - skip)
             after = file.seek(size % 2, os.SEEK_CUR)
             if not member.startswith("__.SYMDEF"):  # BSD's symbol table
-                yield from self.contents(label, io.BytesIO(data), depth + 1)
+                yield from self.nested(label, io.BytesIO(data), depth + 1)
             file.seek(after)
 
     def _thin(
@@ -170,7 +213,22 @@ class _Walk:
             raise ElfError(label, "a thin archive's member, and not a file in the archive's folder")
         self._check_member(label, path.stat().st_size)
         with path.open("rb") as file:
-            yield from self.contents(label, file, depth + 1)
+            yield from self.nested(label, file, depth + 1)
+
+    def _zip(self, name: str, file: BinaryIO, depth: int) -> Iterator[Content]:
+        seen: dict[str, int] = {}
+        label = name
+        try:
+            archive = zipfile.ZipFile(file)
+            for info in archive.infolist():
+                label = _numbered(f"{name}({printable(info.filename)})", seen)
+                if info.is_dir():
+                    continue
+                with archive.open(info) as member:
+                    data = self._take(label, member, info.file_size)
+                yield from self.nested(label, io.BytesIO(data), depth + 1)
+        except ZIP_ERRORS as error:
+            raise ElfError(label, f"cannot be unpacked: {error}") from error
 
     def _compressed(self, name: str, file: BinaryIO, magic: bytes, depth: int) -> Iterator[Content]:
         stream = Unpacked(name, *decompressor(file, magic), self.budget)
@@ -180,8 +238,8 @@ class _Walk:
             return
         rest = stream.read(self.limits.member_bytes + 1 - len(head))
         if len(head) + len(rest) > self.limits.member_bytes:
-            raise ElfError(name, f"unpacks to more than {self.limits.member_bytes} bytes")
-        yield from self.contents(f"{name}(unpacked)", io.BytesIO(head + rest), depth + 1)
+            raise LimitError(name, f"unpacks to more than {self.limits.member_bytes} bytes")
+        yield from self.contents(name, io.BytesIO(head + rest), depth + 1)
 
     def _tar(self, name: str, file: Readable, head: bytes, depth: int) -> Iterator[Content]:
         """Regular files of a tar; our own loop, as tarfile takes a name of any length in whole."""
@@ -200,7 +258,7 @@ class _Walk:
                 if member.type in _TAR_FILES:
                     data = self._take(label, file, member.size)
                     self._skip(label, file, padding)
-                    yield from self.contents(label, io.BytesIO(data), depth + 1)
+                    yield from self.nested(label, io.BytesIO(data), depth + 1)
                 elif member.type not in (b"1", b"2", b"3", b"4", b"5", b"6"):
                     raise ElfError(label, f"tar member of unknown type {member.type!r}")
             block = file.read(TAR_BLOCK)
@@ -209,7 +267,7 @@ class _Walk:
 
     def _table(self, name: str, file: Readable, size: int, padding: int) -> bytes:
         if size > _TAR_TABLES_BYTES:
-            raise ElfError(name, f"a tar member's name or header has {size} bytes")
+            raise LimitError(name, f"a tar member's name or header has {size} bytes")
         table = self._take(name, file, size)
         self._skip(name, file, padding)
         return table

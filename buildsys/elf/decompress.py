@@ -1,5 +1,6 @@
-"""Streams that unpack gzip, xz and zstd, and charge what comes out to a budget."""
+"""Streams that unpack gzip, bzip2, xz and zstd, and charge what comes out to a budget."""
 
+import bz2
 import gzip
 import lzma
 import zlib
@@ -8,11 +9,13 @@ from typing import BinaryIO, Final, Protocol
 
 import zstandard
 
-from buildsys.elf.image import ElfError
+from buildsys.elf.image import ElfError, LimitError
 
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
-COMPRESSED_MAGICS: Final = (_GZIP, _XZ, _ZSTD)
-_ZSTD_WINDOW_BYTES: Final = 128 << 20  # zstd's own default refuses more as well
+# "BZh", a digit, and the first half of a block's own magic: three letters alone may be text.
+_BZIP2: Final = tuple(b"BZh%d1AY&" % level for level in range(1, 10))
+COMPRESSED_MAGICS: Final = (_GZIP, _XZ, _ZSTD, *_BZIP2)
+ZSTD_WINDOW_BYTES: Final = 128 << 20  # zstd's own default refuses more as well
 # A block of 4 bytes stands for up to 128 KiB (RFC 8878), so this much unpacks to 32 MiB at most.
 _ZSTD_INPUT_BYTES: Final = 1 << 10
 _UNPACK_CHUNK_BYTES: Final = 1 << 20
@@ -34,16 +37,16 @@ class Budget:
     members_left: int
 
     def take(self, name: str, size: int) -> None:
-        """Charge unpacked bytes; ElfError if they are over the limit."""
+        """Charge unpacked bytes; LimitError if they are over the limit."""
         self.bytes_left -= size
         if self.bytes_left < 0:
-            raise ElfError(name, "unpacks to more than the limit on all files together")
+            raise LimitError(name, "unpacks to more than the limit on all files together")
 
     def count(self, name: str) -> None:
-        """Charge one member; ElfError if it is over the limit."""
+        """Charge one member; LimitError if it is over the limit."""
         self.members_left -= 1
         if self.members_left < 0:
-            raise ElfError(name, "holds more members than the limit")
+            raise LimitError(name, "holds more members than the limit")
 
 
 def decompressor(file: BinaryIO, magic: bytes) -> tuple[Readable, tuple[type[Exception], ...]]:
@@ -52,6 +55,8 @@ def decompressor(file: BinaryIO, magic: bytes) -> tuple[Readable, tuple[type[Exc
         return gzip.GzipFile(fileobj=file), (OSError, EOFError, zlib.error)
     if magic.startswith(_XZ):
         return lzma.LZMAFile(file), (OSError, EOFError, lzma.LZMAError)
+    if magic.startswith(_BZIP2):
+        return bz2.BZ2File(file), (OSError, EOFError)
     return _ZstdFrames(file), (EOFError, zstandard.ZstdError)
 
 
@@ -63,7 +68,7 @@ class _ZstdFrames:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._zstd = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+        self._zstd = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
         self._frame = self._zstd.decompressobj()
         self._started = False
         self._ready = b""

@@ -33,6 +33,10 @@ class ElfError(ValueError):
         self.reason = reason
 
 
+class LimitError(ElfError):
+    """A file that holds, or unpacks to, more than a limit allows."""
+
+
 class Section(NamedTuple):
     """A section header with its name resolved; offsets and sizes in bytes."""
 

@@ -89,7 +89,7 @@ class _Tally:
             self._silent += 1
             found += code_violations(image, self._bounds)
         for one in found:
-            excused = _is_excused(image.name, one, self._bounds)
+            excused = is_excused(image.name, one, self._bounds)
             (self._excused if excused else self._found).append((image.name, one))
 
     def _broken(self, error: ElfError) -> None:
@@ -119,7 +119,7 @@ def _highest(tag: ArmTag, values: set[int], rank: tuple[int, ...]) -> str | None
     return value_name(tag, max(values, key=order))
 
 
-def _is_excused(label: str, one: Violation, bounds: Bounds) -> bool:
+def is_excused(label: str, one: Violation, bounds: Bounds) -> bool:
     """Whether the object's own name and the attribute are those of a `Guarded`."""
     own = label.split("#")[0].rstrip(")").rsplit("(", 1)[-1].rsplit("/", 1)[-1]
     return any(

@@ -1,4 +1,4 @@
-"""The verbs audit and smoke: find the executables, write and show the verdicts."""
+"""The verbs audit and smoke: find the executables, judge or try them, show the verdicts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from buildsys.model import Target, bundle_suffix
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
 from buildsys.verify.boot import Booter
+from buildsys.verify.foreign import judge
 from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
 
@@ -57,6 +58,23 @@ def raise_failed(kind: str, verdicts: Iterable[Verdict]) -> None:
         raise error(
             f"{kind} failed:\n" + "\n".join(f"  {line}" for line in lines),
             action=f"see {', '.join(str(v.log) for v in failed)}",
+        )
+
+
+def judge_foreign(app: App, path: Path, against: str, *, as_json: bool) -> None:
+    """Judge a file that somebody else built, and print what of it the target's CPU does not run.
+
+    Raises `AuditError` if that is anything, and what `judge` raises.
+    """
+    (target,) = app.targets([against])
+    with app.progress.running(), app.progress.step("audit", path.name):
+        found = judge(path, target)
+    show.foreign(found, as_json=as_json)
+    if not found.passed:
+        raise AuditError(
+            found.summary,
+            cause="the files are named above, each with its reason",
+            action=f"take or build them for {target.name}; docs/audit.md explains the reasons",
         )
 
 
