@@ -13,9 +13,10 @@ AR_MAGIC, THIN_MAGIC = b"!<arch>\n", b"!<thin>\n"
 TAR_BLOCK: Final = 512
 ZIP_MAGIC: Final = b"PK\x03\x04"
 ZIP_ERRORS: Final = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError),
-    # An unknown method or a password is a RuntimeError.
-    *(EOFError, OSError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    # An unknown method or a password is a RuntimeError; the others come from places and names that
+    # make no sense.
+    *(RuntimeError, ValueError, LookupError, struct.error),
 )
 """What zipfile raises for a broken file, and for one that it cannot read."""
 

@@ -222,11 +222,13 @@ class _Walk:
             archive = zipfile.ZipFile(file)
             for info in archive.infolist():
                 label = _numbered(f"{name}({printable(info.filename)})", seen)
-                if info.is_dir():
+                if info.filename.endswith("/"):  # is_dir() stumbles over a name that is empty
                     continue
                 with archive.open(info) as member:
                     data = self._take(label, member, info.file_size)
                 yield from self.nested(label, io.BytesIO(data), depth + 1)
+        except ElfError:
+            raise
         except ZIP_ERRORS as error:
             raise ElfError(label, f"cannot be unpacked: {error}") from error
 

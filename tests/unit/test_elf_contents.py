@@ -1,18 +1,22 @@
 """ELF files inside archives, compressed files and folders; bombs and broken ones."""
 
+import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import os
+import random
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from buildsys.elf.contents import Limits, elves_in, printable
-from buildsys.elf.image import ElfError
+from buildsys.elf.contents import Limits, contents_of, elves_in, printable
+from buildsys.elf.image import ElfError, LimitError
 
 pytestmark = pytest.mark.unit
 
@@ -152,6 +156,7 @@ def test_tar_with_long_names(tmp_path: Path, form: int) -> None:
     ("name", "pack"),
     [
         ("x.tar.gz", gzip.compress),
+        ("x.tar.bz2", bz2.compress),
         ("x.tar.xz", lzma.compress),
         ("x.tar.zst", zstandard.ZstdCompressor().compress),
     ],
@@ -172,6 +177,74 @@ def test_zstd_of_several_frames(tmp_path: Path) -> None:
     assert names(put(tmp_path, "x", packed)) == ["x(a)", "x(b)"]
     with pytest.raises(ElfError, match="inside a frame"):
         names(put(tmp_path, "x", packed[:-1]))
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_zip(tmp_path: Path, method: int) -> None:
+    files = {"bin/": b"", "bin/a": ELF, "../../etc/b": ELF, "t.tar": tar({"c": ELF}), "n": b"text"}
+    path = put(tmp_path, "x.zip", zipped(files, method))
+    assert names(path) == ["x.zip(bin/a)", "x.zip(../../etc/b)", "x.zip(t.tar)(c)"]
+
+
+def test_broken_zips_name_the_file(tmp_path: Path) -> None:
+    good = zipped({"a": ELF * 20})
+    with pytest.raises(ElfError, match=r"^x\.zip: cannot be unpacked"):
+        names(put(tmp_path, "x.zip", good[:-10]))
+    locked = good.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
+    assert locked != good
+    with pytest.raises(ElfError, match=r"^x\.zip\(a\): cannot be unpacked: .*encrypted"):
+        names(put(tmp_path, "x.zip", locked))
+    with pytest.raises(ElfError, match=r"^x\.zip\(a\): 1040 bytes, the limit is 1000"):
+        names(put(tmp_path, "x.zip", good), Limits(member_bytes=1000))
+
+
+def test_no_change_of_a_zip_is_an_unknown_error(tmp_path: Path) -> None:
+    good = zipped({"a": ELF * 20, "b": b"text"})
+    choose = random.Random(1)
+    for _ in range(300):
+        data = bytearray(good)
+        for _ in range(3):
+            data[choose.randrange(len(data))] = choose.randrange(256)
+        with contextlib.suppress(ElfError):
+            names(put(tmp_path, "x.zip", bytes(data)))
+
+
+def test_broken_files_inside_are_told_and_passed_over(tmp_path: Path) -> None:
+    cut = gzip.compress(os.urandom(2000))[:1000]
+    told: list[str] = []
+
+    def inside(path: Path) -> list[str]:
+        told.clear()
+        found = contents_of(path, broken=lambda error: told.append(error.name))
+        return [content.name for content in found if content.magic.startswith(b"\x7fELF")]
+
+    whole = {"a": ELF, "cut.gz": cut, "b": ELF}
+    assert inside(put(tmp_path, "x.tar", tar(whole))) == ["x.tar(a)", "x.tar(b)"]
+    assert told == ["x.tar(cut.gz)"]
+    assert inside(put(tmp_path, "x.zip", zipped(whole))) == ["x.zip(a)", "x.zip(b)"]
+    assert told == ["x.zip(cut.gz)"]
+    for name, data in whole.items():
+        put(tmp_path, f"folder/{name}", data)
+    assert inside(tmp_path / "folder") == ["a", "b"]
+    assert told == ["cut.gz"]
+    with pytest.raises(ElfError, match=r"^cut\.gz: "):
+        inside(tmp_path / "folder/cut.gz")
+
+
+def test_what_is_over_a_limit_is_never_passed_over(tmp_path: Path) -> None:
+    bomb = put(tmp_path, "x.tar", tar({"bomb.gz": gzip.compress(bytes(2_000_000))}))
+    with pytest.raises(LimitError, match=r"x\.tar\(bomb\.gz\): unpacks to more"):
+        list(contents_of(bomb, Limits(member_bytes=1_000_000), broken=lambda _: None))
 
 
 def test_layers_inside_an_image(tmp_path: Path) -> None:
