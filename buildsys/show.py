@@ -226,7 +226,7 @@ def foreign(found: Foreign, *, as_json: bool) -> None:
         print_json(found.as_json())
         return
     for fit in sorted(found.fits, key=lambda fit: RESULTS.index(fit.result)):
-        why = "; ".join((*fit.barriers, *fit.doubts, *fit.notes))
+        why = "; ".join((*fit.barriers, *fit.doubts, *(f"note: {note}" for note in fit.notes)))
         print(f"{WORDS[fit.result]:<13}{fit.name}{': ' if why else ''}{why}")
     for platform in found.odd_platforms:
         print(f"note: an image says {platform}: a runtime on {found.target} does not take it")
