@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from buildsys.bench import launcher, noop, rebuild
+from buildsys.bench import defaults, launcher, noop, rebuild
 from buildsys.errors import UnknownNameError
 
 BENCHES: Mapping[str, Callable[[], None]] = {
+    "defaults": defaults.run,
     "launcher": launcher.run,
     "noop": noop.run,
     "rebuild": rebuild.run,
