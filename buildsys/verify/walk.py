@@ -65,7 +65,8 @@ class Walk:
                 self.progress.watched(f"boot     {self.name}: {step.name}") as self.more,
                 self.verdict.step(step.name) as record,
             ):
-                record.facts = self._do(step)
+                record.facts = self._whose(step)
+                record.facts |= self._do(step)
             self._report(record.passed)
             if not record.passed:
                 break
@@ -98,8 +99,12 @@ class Walk:
         within = round(step.within * self.machine.patience)
         if step.on == HOST:
             return self._host(step, within)
-        facts = self._power(step, within) if step.power else self._guest(step, within)
-        return facts if self.alone else {"board": step.on, **facts}
+        return self._power(step, within) if step.power else self._guest(step, within)
+
+    def _whose(self, step: Step) -> dict[str, object]:
+        """The board whose seconds a step's are, where there are more than one."""
+        board = next(iter(self.on), None) if step.on == HOST else step.on
+        return {} if self.alone or board is None else {"board": board}
 
     def _power(self, step: Step, within: int) -> dict[str, object]:
         if step.power == "new":
@@ -154,8 +159,7 @@ class Walk:
             meanwhile(step.every)
         second = running.uptime if running else 0.0
         demand(step, code, output, tries, second)
-        facts = {"at": second, "tries": tries, "output": output[-500:]}
-        return facts if self.alone or not running else {"board": running.name, **facts}
+        return {"at": second, "tries": tries, "output": output[-500:]}
 
     def _boot(self, board: str, within: int) -> dict[str, object]:
         machine, files = self.machine, self.files[board]

@@ -171,6 +171,7 @@ def test_a_step_on_a_board_that_is_off_is_a_failure(tmp_path: Path, lab: Lab) ->
     )
     assert [step.name for step in verdict.failures] == ["too late"]
     assert "no second is on" in verdict.failures[0].detail
+    assert verdict.failures[0].facts == {"board": "second"}
     assert all(guest.process.poll() is not None for guest in lab.guests)
 
 
