@@ -81,12 +81,11 @@ def command_line(
     *,
     network: bool | Plug,
     steady: bool,
-    alone: bool,
 ) -> list[str]:
     """QEMU's arguments; everything that is said on the console goes to `log` as well.
 
     `network` is none, QEMU's user network, or a plug of the wire. A `steady` board counts
-    instructions for time, where its table says how; one that is `alone` as well skips its sleep.
+    instructions for time, where its table says how.
     """
     kept = f"logfile={log},logappend=on"
     return [
@@ -94,7 +93,7 @@ def command_line(
         *("-machine", machine.machine, "-accel", machine.accelerator),
         *(("-cpu", machine.cpu) if machine.cpu else ()),
         *("-smp", str(machine.cores), "-m", str(machine.memory_mib)),
-        *_counting(machine, steady=steady, alone=alone),
+        *(("-icount", machine.icount) if machine.icount and steady else ()),
         *("-nodefaults", "-display", "none", "-no-reboot"),
         *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", append),
         *(("-dtb", str(files.device_tree)) if machine.kernel.device_tree else ()),
@@ -105,13 +104,6 @@ def command_line(
         *_disk(machine, files),
         *_network(machine, network),
     ]
-
-
-def _counting(machine: MachineTable, *, steady: bool, alone: bool) -> list[str]:
-    """Nobody else's clock is to be kept pace with where a board is alone."""
-    if not (machine.icount and steady):
-        return []
-    return ["-icount", f"{machine.icount},sleep={'off' if alone else 'on'}"]
 
 
 def _registers(machine: MachineTable, files: Files) -> list[str]:

@@ -88,11 +88,6 @@ class ScenarioTable(Frozen):
         return any(step.on == HOST for step in self.steps(1))
 
     @property
-    def alone(self) -> bool:
-        """Whether its board has nothing to do with anybody."""
-        return not (self.wants_host or self.wired)
-
-    @property
     def wired(self) -> bool:
         """Whether boards are on a wire with each other."""
         return self.network and len(self.boards) > 1

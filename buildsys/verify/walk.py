@@ -171,7 +171,6 @@ class Walk:
             kernel_line(machine, board, nonce, int(time.time())),
             network=plugs(self.scenario).get(board, self.scenario.network),
             steady=self.scenario.steady,
-            alone=self.scenario.alone,
         )
         errors = self.place.folder / "emulator.log"
         running = switch_on(self.place.wrap(argv), files, nonce, errors, machine.timer, board)

@@ -159,9 +159,7 @@ def test_the_tree_holds_the_executable_and_what_modprobe_reads(
 @pytest.mark.parametrize("network", [True, False])
 def test_qemu_is_told_of_every_file(name: str, network: bool) -> None:
     files, log = Files(PurePosixPath("/boards"), PurePosixPath("/sockets")), PurePosixPath("/log")
-    argv = command_line(
-        machine(name), files, log, "a b", network=network, steady=network, alone=network
-    )
+    argv = command_line(machine(name), files, log, "a b", network=network, steady=network)
     text = " ".join(argv)
     assert argv[0] == f"qemu-system-{machine(name).emulator}"
     for path in (files.kernel, files.initramfs, files.disk, files.console, files.control):
@@ -173,21 +171,12 @@ def test_qemu_is_told_of_every_file(name: str, network: bool) -> None:
     assert "-no-reboot" in argv
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_board_alone_skips_its_sleep(alone: bool) -> None:
-    files, log = Files(PurePosixPath("/boards"), PurePosixPath("/sockets")), PurePosixPath("/log")
-    board = machine("armv6")
-    argv = command_line(board, files, log, "", network=True, steady=True, alone=alone)
-    counting = argv[argv.index("-icount") + 1]
-    assert counting == f"{board.icount},sleep={'off' if alone else 'on'}"
-
-
 @pytest.mark.parametrize("name", MACHINES)
 def test_cards_on_a_wire_are_of_the_machine_and_apart(name: str) -> None:
     files, log = Files(PurePosixPath("/boards"), PurePosixPath("/sockets")), PurePosixPath("/log")
     plugs = [Plug(1), Plug(2)]
     for plug in plugs:
-        argv = command_line(machine(name), files, log, "", network=plug, steady=True, alone=False)
+        argv = command_line(machine(name), files, log, "", network=plug, steady=True)
         assert f"tap,id=net,ifname={plug.tap},script=no,downscript=no" in argv
         assert f"{machine(name).network},netdev=net,mac={plug.mac}" in argv
         assert "user,id=net" not in argv
