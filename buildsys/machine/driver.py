@@ -42,7 +42,8 @@ SILENCE_SECONDS = 240
 GRACE = 1.2
 """How much longer than a step's time, in guest seconds, its answer may take."""
 
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 120
+"""Wall seconds that a busy host may take to start QEMU or to end it."""
 
 
 @dataclass
@@ -255,5 +256,7 @@ def _connected(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
             time.sleep(0.05)
         else:
             return line
-    detail = f"QEMU ended with status {process.poll()}"
+    status = process.poll()
+    waited = f"it did not open {path.name} in {CONNECT_SECONDS} s"
+    detail = waited if status is None else f"QEMU ended with status {status}"
     raise BootError("the emulator did not start", "boot", 0, detail, [])
