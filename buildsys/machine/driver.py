@@ -31,19 +31,24 @@ from buildsys.machine.console import (
     request,
 )
 from buildsys.machine.qemu import Files
+from buildsys.machine.starved import kept_waiting
 from buildsys.machine.timer import Watch
 from buildsys.model import OneShotTimer
 from buildsys.run import ending_with_us
 
 SILENCE_SECONDS = 240
-"""Wall seconds without a word after which a guest is taken to have stalled. A loaded raspi0 under
--icount needs about 4 wall seconds for one of its own, and speaks every 5 of these."""
+"""Wall seconds without a word after which a guest is taken to have stalled; what a busy host kept
+the emulator waiting does not count. A loaded raspi0 under -icount needs about 4 wall seconds for
+one of its own, and speaks every 5 of these."""
 
 GRACE = 1.2
 """How much longer than a step's time, in guest seconds, its answer may take."""
 
 CONNECT_SECONDS = 120
-"""Wall seconds that a busy host may take to start QEMU or to end it."""
+"""Wall seconds that a busy host may take to start QEMU."""
+
+QUIT_SECONDS = 20
+"""Wall seconds that QEMU may take to end when it is asked to; then it is killed."""
 
 
 @dataclass
@@ -67,6 +72,7 @@ class Running:
     _line: socket.socket | None = None
     _number: int = 0
     _last: float = field(default_factory=time.monotonic)
+    _waited: float = 0.0
 
     @property
     def uptime(self) -> float:
@@ -143,7 +149,7 @@ class Running:
             control.cmd("quit")
             control.close()
         try:
-            self.process.wait(CONNECT_SECONDS)
+            self.process.wait(QUIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._kill()
         self._close()
@@ -183,13 +189,20 @@ class Running:
         """What the guest said by now, all of it noted."""
         data = line.recv(65536) if ready else b""
         if data:
-            self._last = time.monotonic()
+            self._last, self._waited = time.monotonic(), kept_waiting(self.process.pid)
             return self._noted(data, doing)
         if ready or self.process.poll() is not None:
             raise self._failure("the emulator ended", doing, self._exit_text())
-        if time.monotonic() - self._last > SILENCE_SECONDS:
+        if self._silence() > SILENCE_SECONDS:
             raise self._failure("stalled", doing, f"no word for {SILENCE_SECONDS} wall seconds")
         return []
+
+    def _silence(self) -> float:
+        """Seconds since its last word that it could have spoken in."""
+        silent = time.monotonic() - self._last
+        if silent > SILENCE_SECONDS:
+            silent -= kept_waiting(self.process.pid) - self._waited
+        return silent
 
     def _noted(self, data: bytes, doing: str) -> list[Event]:
         """The events in `data`, all of them kept, whichever the caller waits for."""

@@ -24,8 +24,9 @@ Play = Callable[..., Guest]
 
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
-    monkeypatch.setattr(driver, "SILENCE_SECONDS", 1)
-    monkeypatch.setattr(driver, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(driver, "QUIT_SECONDS", 1)
+    monkeypatch.setattr(driver, "SILENCE_SECONDS", 30)
+    monkeypatch.setattr(driver, "CONNECT_SECONDS", 3)
     guests: list[Guest] = []
 
     def start(first: list[str], reply: Reply = lambda _: []) -> Guest:
@@ -143,8 +144,25 @@ def test_nothing_that_comes_with_the_first_word_is_lost(play: Play) -> None:
     assert [trouble.kind for trouble in running.troubles] == ["out of memory"]
 
 
-def test_a_guest_without_a_word_has_stalled(play: Play) -> None:
+def test_a_guest_without_a_word_has_stalled(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "SILENCE_SECONDS", 1)
     assert kind_of(lambda: play([]).running().boot(60)) == "stalled"
+
+
+def test_a_guest_that_the_host_kept_waiting_has_not_stalled(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = time.monotonic()
+    monkeypatch.setattr(driver, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(driver, "kept_waiting", lambda _: time.monotonic() - begin)
+
+    def reply(words: list[str]) -> list[str]:
+        time.sleep(2)
+        return [answer(words[0])]
+
+    running = play([booted()], reply).running()
+    running.boot(60)
+    assert running.step("s", "true", "ok", 10, 0).output == "ok\n"
 
 
 def test_a_step_past_its_time_names_the_second(play: Play) -> None:
@@ -198,7 +216,10 @@ def test_off_wants_the_sentinel(play: Play) -> None:
 
 
 @pytest.mark.parametrize("said", [[], [say({"end": "of another boot"})]])
-def test_without_the_sentinel_an_end_is_a_failure(play: Play, said: list[str]) -> None:
+def test_without_the_sentinel_an_end_is_a_failure(
+    play: Play, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "SILENCE_SECONDS", 1)
     running = play([booted()], lambda _: said).running()
     running.boot(60)
     assert kind_of(lambda: running.off(60)) == "stalled"
