@@ -145,9 +145,11 @@ class Running:
         """The guest may have switched itself off already."""
         with suppress(OSError, EOFError, QMPError):  # it may have ended before
             control = QEMUMonitorProtocol(str(self.files.control))
-            control.connect()
-            control.cmd("quit")
-            control.close()
+            try:
+                control.connect()
+                control.cmd("quit")
+            finally:
+                control.close()
         try:
             self.process.wait(QUIT_SECONDS)
         except subprocess.TimeoutExpired:
