@@ -73,7 +73,7 @@ def test_an_acknowledged_write() -> None:
         ),
         ("exec /pause: exec format error", "code for another machine"),
         (
-            'time="2026" level=fatal msg="Error: failed to find cpuset cgroup (v2)"',
+            'time="17:45:21Z" level=fatal msg="Error: failed to find cpuset cgroup (v2)"',
             "cgroup controller missing",
         ),
         ("Internal error: Oops: 5 [#1] ARM", "kernel oops"),

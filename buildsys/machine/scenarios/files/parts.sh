@@ -3,10 +3,10 @@
 K3S=/var/lib/rancher/k3s
 SOCKET=/run/k3s/containerd/containerd.sock
 
-# says TEXT: waits until k3s has written that, or has ended.
+# says TEXT: waits until k3s has written that; ends where k3s has ended, whose last words were shown.
 says() {
     until logged "$1"; do
-        running >/run/last-words || { cat /run/last-words && return 1; }
+        running >/dev/null 2>&1 || return 1
         sleep 2
     done
 }
