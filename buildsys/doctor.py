@@ -43,6 +43,7 @@ PACKAGES = {
     "dpkg-deb": ("dpkg", "boot"),
     "fdtput": ("device-tree-compiler", "boot"),
     "curl": ("curl", "boot"),
+    "etcd": ("etcd-server", "boot"),
 }
 """Program → its Debian package and what needs it."""
 
