@@ -13,8 +13,12 @@ from invoke.exceptions import ParseError
 from invoke.tasks import task
 
 from buildsys import show
+from buildsys.actions import runner
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
+from buildsys.ci import pipeline as ci_pipeline
+from buildsys.ci import steps as ci_steps
+from buildsys.ci.matrix import outputs
 from buildsys.components import page as components_page
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
@@ -184,6 +188,52 @@ def release(
         show.released(run.tag, run.root, done, as_json=json)
 
 
+@task(
+    iterable=["arch"],
+    help={
+        **_help("arch", "cache", "json"),
+        "release": "the targets of a release, those that are proven too",
+    },
+)
+def matrix(
+    _: Context, arch: Any, release: bool = False, cache: str = "", json: bool = False
+) -> None:
+    """The jobs of a CI: one for each target that is not proven as it is now (docs/ci.md)."""
+    with reported():
+        app = App(Settings(cache=cache))
+        due = ci_pipeline.jobs_due(app, arch, release=release)
+        show.matrix(due, app.targets(arch), as_json=json)
+        for name, value in outputs(app.plan(()), due).items():
+            runner().output(name, value)
+
+
+@task(
+    iterable=["arch", "only"],
+    help={
+        **_help("arch", "json"),
+        "only": "a step, or a part (check, tests, build, prove); may be given several times",
+        "list": "the steps that it would run",
+    },
+)
+def ci(
+    _: Context,
+    arch: Any,
+    only: Any,
+    list: bool = False,  # noqa: A002  the name of the option
+    json: bool = False,
+) -> None:
+    """Everything that must hold before a change lands: what CI runs, anywhere (docs/ci.md)."""
+    with reported():
+        app = App(Settings())
+        chosen = ci_steps.steps(app.targets(arch), only)
+        if list:
+            show.ci_steps(chosen, as_json=json)
+            return
+        done = ci_pipeline.run(app, chosen, runner())
+        show.ci(done, as_json=json)
+        ci_pipeline.raise_failed(done)
+
+
 @task(help=_help("json"))
 def proof(_: Context, json: bool = False) -> None:
     """Write docs/proof.md and its pictures from the verdicts of what was booted."""
@@ -242,11 +292,22 @@ def test(context: Context, unit: bool = False) -> None:  # noqa: PT028  a verb, 
     context.run(f"{shlex.quote(sys.executable)} -m pytest {selection}", pty=sys.stdout.isatty())
 
 
-@task(help={**_help("cache"), "everything": "remove downloads and compiler caches as well"})
-def clean(_: Context, cache: str = "", everything: bool = False) -> None:
+@task(
+    iterable=["keep"],
+    help={
+        **_help("cache"),
+        "everything": "remove downloads and compiler caches as well",
+        "keep": "only shrink the store to what this target is made of; may be given several times",
+    },
+)
+def clean(_: Context, keep: Any, cache: str = "", everything: bool = False) -> None:
     """Remove artifacts, logs and what killed runs left; the store and downloads stay."""
     with reported():
-        App(Settings(cache=cache)).clean(everything=everything)
+        app = App(Settings(cache=cache))
+        if keep:
+            app.prune(app.plan(keep))
+        else:
+            app.clean(everything=everything)
 
 
 @task(positional=["name"], help={"name": "what to measure; `list` names what there is"})

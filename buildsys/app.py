@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from buildsys.actions import runner
 from buildsys.build import Builder, Built
 from buildsys.bundle import Bundle, Bundler
 from buildsys.cache import Cache, default_root, disk_errors, write_atomic
@@ -32,6 +33,11 @@ from buildsys.toolchain import Toolchain, find_toolchain
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
+
+NOT_ISOLATED = (
+    "this machine allows no user namespaces: jobs run at their real paths and can reach the "
+    "network; bytes may differ from an isolated build"
+)
 
 
 @dataclass(frozen=True)
@@ -144,11 +150,8 @@ class App:
         unfetched = {} if self.settings.offline else self.fetch(plan)
         isolated = can_isolate()
         if not isolated:
-            self.progress.line(
-                "note: this machine allows no user namespaces: jobs run at their real paths and "
-                "can reach the network; bytes may differ from an isolated build",
-                style="yellow",
-            )
+            self.progress.line(f"note: {NOT_ISOLATED}", style="yellow")
+            runner().warn("not isolated", NOT_ISOLATED)
         with disk_errors(self.cache.root, "building"):
             outcomes = self.builder(isolated).build(plan, unfetched)
         unbundled: dict[str, BuildsysError] = {}
@@ -206,6 +209,14 @@ class App:
         for folder in folders:
             _remove(folder)
 
+    def prune(self, plan: Plan) -> list[str]:
+        """Remove from the store what the plan has no use for; the keys of what was removed."""
+        wanted = {job.key for job in plan.jobs}
+        removed = sorted({*Store(self.cache).keys()} - wanted)
+        for key in removed:
+            _remove(self.cache.store / key)
+        return removed
+
     def write_timings(self, plan: Plan) -> Path:
         """Write the timings report of this run; its path."""
         names = "-".join(dict.fromkeys(job.target for job in plan.jobs)) or "none"
@@ -248,6 +259,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except BuildsysError as error:
+        runner().annotate(error)
         Console(stderr=True, highlight=False, soft_wrap=True).print(
             f"error: {error}", style="bold red", markup=False
         )

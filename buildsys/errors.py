@@ -244,6 +244,31 @@ class NothingToJudgeError(BuildsysError):
     exit_code = 35
 
 
+class MatrixTooLargeError(BuildsysError):
+    """A CI would have more jobs than GitHub makes of one matrix."""
+
+    exit_code = 50
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(
+            f"the matrix has {count} jobs, and GitHub makes at most {limit} of one",
+            action="name targets with --arch, in several matrices",
+        )
+
+
+class StepsFailedError(BuildsysError):
+    """Steps of `invoke ci` failed or were left out; each was reported where it ran."""
+
+    exit_code = 51
+
+    def __init__(self, steps: Iterable[tuple[str, str]]) -> None:
+        self.steps = tuple(steps)
+        super().__init__(
+            f"failed: {', '.join(name for name, _ in self.steps)}",
+            action="; ".join(f"`{typed}`" for _, typed in self.steps),
+        )
+
+
 class SomeFailedError(BuildsysError):
     """Several jobs failed; each was reported on its own. Carries the first one's exit code."""
 

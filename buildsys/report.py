@@ -14,6 +14,8 @@ from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from buildsys.actions import runner
+
 TOOL_KINDS = frozenset({"fetch", "compile", "compress"})
 """Kinds of span that are fetching, compilers, linkers and compression, not this tool's own work."""
 
@@ -120,7 +122,10 @@ class Progress:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; columns that hold numbers only are set to the right."""
+    """A table on standard output; columns that hold numbers only are set to the right.
+
+    In a run of GitHub's it goes into the run's summary as well.
+    """
     if title:
         print(title)
     table = Table(box=None, pad_edge=False)
@@ -131,3 +136,4 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160
     Console(highlight=False, width=width, markup=False).print(table)
+    runner().table(title, columns, rows)

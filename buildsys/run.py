@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,27 @@ def output(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Pa
     return str(text, "utf-8", "replace")
 
 
+def shown(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> int:
+    """Run `argv` with our own outputs, for people to read; its exit status, negative a signal.
+
+    Raises `MissingToolError` where the program does not exist.
+    """
+    demand(argv[0], env)
+    sys.stdout.flush()
+    return subprocess.run(
+        ending_with_us(argv), stdin=subprocess.DEVNULL, env=env, cwd=cwd
+    ).returncode
+
+
+def demand(program: str, env: Mapping[str, str]) -> None:
+    """Raises `MissingToolError` where there is no such program."""
+    if not shutil.which(program, path=env.get("PATH")):
+        raise MissingToolError(
+            f"the program {program} is not installed",
+            action="run `invoke doctor`, then `invoke setup`",
+        )
+
+
 def _start(
     argv: Sequence[str],
     out: IO[bytes] | int,
@@ -87,11 +109,7 @@ def _start(
     env: Mapping[str, str] | None,
     cwd: Path | None,
 ) -> subprocess.Popen[bytes]:
-    if not shutil.which(argv[0], path=(env or os.environ).get("PATH")):
-        raise MissingToolError(
-            f"the program {argv[0]} is not installed",
-            action="run `invoke doctor`, then `invoke setup`",
-        )
+    demand(argv[0], env or os.environ)
     return subprocess.Popen(
         ending_with_us(argv),
         stdin=subprocess.DEVNULL,

@@ -13,6 +13,9 @@ from rich.tree import Tree
 
 from buildsys.app import BuildResult
 from buildsys.build import Built
+from buildsys.ci.matrix import TargetJob
+from buildsys.ci.matrix import as_json as matrix_json
+from buildsys.ci.steps import Ran, Step
 from buildsys.components import rows
 from buildsys.doctor import Finding
 from buildsys.errors import CorruptError, MissingToolError
@@ -277,6 +280,41 @@ def scenarios(
             for row in table
         ],
     )
+
+
+def matrix(jobs: Sequence[TargetJob], targets: Sequence[Target], *, as_json: bool) -> None:
+    """The jobs of a CI run, and the targets that need none."""
+    if as_json:
+        print_json(matrix_json(jobs))
+        return
+    known = {job.target: job for job in jobs}
+    print_table(
+        "",
+        ("target", "job", "minutes at most", "builds"),
+        [
+            (target.name, "yes", str(job.minutes), ", ".join(job.build) or "nothing")
+            if (job := known.get(target.name))
+            else (target.name, "proven already", "-", "-")
+            for target in targets
+        ],
+    )
+
+
+def ci(done: Sequence[Ran], *, as_json: bool) -> None:
+    """How each step ended."""
+    if as_json:
+        print_json([{"step": r.step.name, "result": r.result, "seconds": r.seconds} for r in done])
+        return
+    rows = [(r.step.name, r.result, f"{r.seconds:.1f}") for r in done]
+    print_table("", ("step", "result", "seconds"), rows)
+
+
+def ci_steps(chosen: Sequence[Step], *, as_json: bool) -> None:
+    """What `invoke ci` would run."""
+    if as_json:
+        print_json([asdict(step) for step in chosen])
+    else:
+        print("\n".join(f"{step.name:<21}{step.group:<7}{step.typed}" for step in chosen))
 
 
 def paths(written: Sequence[Path], *, as_json: bool) -> None:

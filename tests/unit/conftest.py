@@ -48,6 +48,12 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return compare
 
 
+@pytest.fixture(autouse=True)
+def no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests print is not about the run of a CI that they may be a part of."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
     made = Cache(tmp_path / "cache")

@@ -32,6 +32,8 @@ SPECIAL: dict[type[BuildsysError], BuildsysError] = {
         errors.ReleaseRefusedError(
             [("the notes are empty", "write them"), ("no token", "set one")]
         ),
+        errors.MatrixTooLargeError(257, 256),
+        errors.StepsFailedError([("mypy", "mypy"), ("smoke armv6", "invoke smoke --arch armv6")]),
         SomeFailedError([("a-armv6", errors.CheckError("x")), ("b-armv6", errors.PatchError("y"))]),
     )
 }

@@ -23,6 +23,7 @@ PURE = [
         CHECKOUT / f"buildsys/release/{name}.py"
         for name in ("channels", "checksums", "notes", "plan", "preflight", "version")
     ),
+    *(CHECKOUT / f"buildsys/ci/{name}.py" for name in ("matrix", "steps")),
 ]
 
 EFFECTS = {

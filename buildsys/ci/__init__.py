@@ -1,0 +1,1 @@
+"""Continuous integration: the jobs of a matrix, the steps that run anywhere, what was proven."""

@@ -1,0 +1,216 @@
+"""Workflows hold no logic: pinned actions and `invoke` calls, in step with the plan's matrix."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from invoke.collection import Collection
+from invoke.parser import Parser
+
+import tasks
+from buildsys.ci import matrix
+from buildsys.ci.steps import GROUPS
+from buildsys.load import load_project
+from buildsys.plan import make_plan
+
+from .conftest import CHECKOUT, TOOLCHAIN
+from .workflow import EXPRESSION, Workflow, filled, load
+
+pytestmark = pytest.mark.unit
+
+WORKFLOWS = load(CHECKOUT / ".github/workflows")
+
+SETUP = {
+    "pip install -e .",
+    "pip install -e '.[test]'",
+    "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+}
+"""What makes `invoke` and the sandboxes of jobs possible on a new machine."""
+
+CONDITIONS = {
+    "needs.plan.outputs.count != '0'",
+    "steps.sources.outputs.cache-hit != 'true'",
+    "steps.store.outputs.cache-hit != 'true'",
+    "${{ !cancelled() }}",
+    "${{ !cancelled() && needs.plan.result == 'success' && needs.plan.outputs.count != '0' }}",
+}
+"""Whether there is anything to do, whether a cache has it already, and what goes on regardless."""
+
+VALUES = {"matrix.target": "armv6", "github.repository": "owner/repository"}
+
+PINNED = re.compile(r"^\s*(?:- )?uses: ([\w-]+/[\w-]+)(?:/\w+)?@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$")
+
+
+def steps() -> Iterator[tuple[Workflow, str, Mapping[str, Any]]]:
+    for workflow in WORKFLOWS.values():
+        for job, step in workflow.steps:
+            yield workflow, job, step
+
+
+def runs() -> Iterator[str]:
+    """Every command that a workflow may run."""
+    for _, _, step in steps():
+        for line in step.get("run", "").splitlines():
+            yield from filled(line, **VALUES)
+
+
+def test_the_three_are_there() -> None:
+    assert set(WORKFLOWS) == {"check", "build", "release"}
+    assert len([*steps()]) > 20
+
+
+# ---- nothing but pinned actions and invoke ----
+
+
+def test_every_step_is_a_pinned_action_or_a_call_of_invoke() -> None:
+    for workflow, job, step in steps():
+        assert len({"uses", "run"} & set(step)) == 1, (workflow.name, job, step)
+    lines = [*runs()]
+    assert [ln for ln in lines if ln not in SETUP and not ln.startswith("invoke ")] == []
+    assert set(lines) >= SETUP
+
+
+def test_every_action_is_pinned_by_commit_and_each_at_one_version() -> None:
+    pins: dict[str, set[tuple[str, str]]] = {}
+    for workflow in WORKFLOWS.values():
+        for line in workflow.text.splitlines():
+            if "uses:" in line and "uses: ./.github/" not in line:
+                found = PINNED.match(line)
+                assert found, f"{workflow.name}: {line}"
+                pins.setdefault(found[1], set()).add((found[2], found[3]))
+    assert {name.split("/")[0] for name in pins} == {"actions"}
+    assert {name: len(found) for name, found in pins.items()} == dict.fromkeys(pins, 1)
+
+
+def test_every_call_of_invoke_is_one_that_it_understands() -> None:
+    contexts = Collection.from_module(tasks).to_contexts()
+    called = set()
+    for line in runs():
+        if line.startswith("invoke "):
+            for context in Parser(contexts).parse_argv(shlex.split(line)[1:]):
+                called.add(context.name)
+    assert called == {"ci", "clean", "fetch", "matrix", "release", "setup"}
+
+
+def test_every_part_of_ci_is_run_by_one_workflow() -> None:
+    parts = re.findall(r"invoke ci --only (\w+)", "\n".join(runs()))
+    assert sorted(parts) == sorted(GROUPS)
+
+
+def test_conditions_ask_only_whether_there_is_anything_to_do() -> None:
+    found = {step["if"] for _, _, step in steps() if "if" in step}
+    found |= {job["if"] for w in WORKFLOWS.values() for job in w.jobs.values() if "if" in job}
+    assert found == CONDITIONS
+
+
+# ---- rights and limits ----
+
+
+def test_rights_are_none_but_reading_and_only_publishing_may_write() -> None:
+    writers = []
+    for workflow in WORKFLOWS.values():
+        assert workflow.data["permissions"] == {}
+        for name, job in workflow.jobs.items():
+            rights = job["permissions"]
+            if rights not in ({}, {"contents": "read"}):
+                writers.append((workflow.name, name, rights))
+    assert writers == [("release", "publish", {"contents": "write"})]
+
+
+def test_the_token_is_given_to_the_step_that_publishes_only() -> None:
+    holders = [
+        (workflow.name, job, step.get("run", "").split()[:2])
+        for workflow, job, step in steps()
+        if "token" in str(step).lower() or "secrets" in str(step)
+    ]
+    assert holders == [("release", "publish", ["invoke", "release"])]
+    assert all("secrets" not in workflow.text for workflow in WORKFLOWS.values())
+
+
+def test_no_checkout_leaves_a_token_behind() -> None:
+    checkouts = [s for _, _, s in steps() if str(s.get("uses")).startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_every_job_ends_and_every_workflow_knows_its_rivals() -> None:
+    groups = []
+    for workflow in WORKFLOWS.values():
+        groups.append(workflow.data["concurrency"]["group"])
+        for name, job in workflow.jobs.items():
+            assert "uses" in job or "timeout-minutes" in job, (workflow.name, name)
+    # A called workflow in its caller's group would wait for itself.
+    assert len({*groups}) == len(groups)
+    assert WORKFLOWS["release"].data["concurrency"]["cancel-in-progress"] is False
+
+
+def test_nobody_elses_words_get_into_a_command() -> None:
+    said = {e for _, _, s in steps() for e in EXPRESSION.findall(str(s.get("run", "")))}
+    assert {e.split(" && ")[0] for e in said} <= {
+        *VALUES,
+        "inputs.release",
+        "inputs.dry-run",
+        "inputs.stable",
+    }
+    for workflow in ("build", "release"):
+        for trigger in ("workflow_call", "workflow_dispatch"):
+            inputs = (WORKFLOWS[workflow].triggers.get(trigger) or {}).get("inputs", {})
+            assert {one["type"] for one in inputs.values()} <= {"boolean"}
+
+
+# ---- the matrix ----
+
+
+def test_what_the_jobs_ask_of_the_matrix_is_in_it() -> None:
+    asked = set(re.findall(r"\bmatrix\.(\w+)", str(WORKFLOWS["build"].jobs["target"])))
+    assert asked == {"target", "cache", "restore", "sources", "minutes"}
+    assert asked <= {field.name for field in fields(matrix.TargetJob)}
+
+
+def test_what_the_plan_hands_on_is_what_the_matrix_puts_out() -> None:
+    project = load_project(CHECKOUT)
+    plan = make_plan(project, project.targets, TOOLCHAIN)
+    jobs = matrix.target_jobs(project, plan, project.targets.keys(), "code")
+    assert [job.target for job in jobs] == [*project.targets]
+    outputs = WORKFLOWS["build"].jobs["plan"]["outputs"]
+    assert outputs == {
+        name: f"${{{{ steps.matrix.outputs.{name} }}}}" for name in matrix.outputs(plan, jobs)
+    }
+    taken = WORKFLOWS["build"].jobs["target"]["strategy"]["matrix"]
+    assert taken == "${{ fromJSON(needs.plan.outputs.matrix) }}"
+
+
+def test_no_workflow_lists_targets() -> None:
+    """But for the tests, which take one target's artifacts instead of building them."""
+    for name in load_project(CHECKOUT).targets:
+        for workflow in ("build", "release"):
+            assert name not in WORKFLOWS[workflow].text
+
+
+def test_what_is_saved_in_a_cache_is_what_is_restored() -> None:
+    """GitHub takes a cache of the same name with other paths for another one."""
+    paths: dict[str, set[str]] = {}
+    for _, _, step in steps():
+        if str(step.get("uses")).startswith("actions/cache/"):
+            keys = f"{step['with']['key']} {step['with'].get('restore-keys', '')}"
+            kind = next(k for k in ("proven", "sources", "cache", "store-") if k in keys)
+            paths.setdefault(kind.replace("cache", "store-"), set()).add(step["with"]["path"])
+    assert set(paths) == {"proven", "sources", "store-"}
+    assert all(len(found) == 1 for found in paths.values())
+
+
+def test_artifacts_that_are_taken_are_those_that_were_left() -> None:
+    left, taken = set(), set()
+    for _, _, step in steps():
+        uses = str(step.get("uses"))
+        if uses.startswith("actions/upload-artifact@"):
+            left.add(EXPRESSION.sub("*", step["with"]["name"]))
+        elif uses.startswith("actions/download-artifact@"):
+            taken.add(step["with"]["pattern"])
+    assert taken == {"k3s-*", "proven-*"}
+    assert taken <= left
