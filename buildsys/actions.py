@@ -34,7 +34,7 @@ class Annotation:
     file: str = ""
 
 
-def annotations(error: BuildsysError) -> Iterator[Annotation]:
+def annotations_of(error: BuildsysError) -> Iterator[Annotation]:
     """One for each thing that went wrong."""
     if isinstance(error, SomeFailedError):
         for name, failure in error.failures:
@@ -99,7 +99,7 @@ class Actions:
 
     def annotate(self, error: BuildsysError) -> None:
         """Annotate the run with what went wrong."""
-        for one in annotations(error):
+        for one in annotations_of(error):
             self._say(one.level, one.message, file=one.file, title=one.title)
 
     def warn(self, title: str, message: str) -> None:
