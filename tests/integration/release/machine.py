@@ -1,0 +1,162 @@
+"""A small machine for install.sh: a root of its own, its init system pretended, nothing else real.
+
+The script runs as root of a user namespace, in a chroot, in a process namespace: whatever it does or
+removes, it does there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.sandbox import namespaces
+
+# $1 is the root, $2 a disk for /usr/local/bin (KiB; "ro" for read-only; "" for the root's own).
+ENTER = """set -e
+root=$1 disk=$2; shift 2
+mount --rbind "$root" "$root"
+if [ -d "$root/usr/bin" ]; then
+    for name in bin lib sbin share; do mount --rbind "/usr/$name" "$root/usr/$name"; done
+    [ ! -d "$root/usr/lib64" ] || mount --rbind /usr/lib64 "$root/usr/lib64"
+fi
+mount -t proc proc "$root/proc"
+# dash runs no ELF as a script: the kernel must. In a user namespace it can since Linux 6.7.
+formats=$root/proc/sys/fs/binfmt_misc
+if [ -e "$root/fake/loader" ] && mount -t binfmt_misc none "$formats" 2>/dev/null; then
+    echo ":test:M::$(cat "$root/fake/magic"):/fake/loader:" >"$formats/register"
+fi
+[ ! -e "$root/cpuinfo" ] || mount --bind "$root/cpuinfo" "$root/proc/cpuinfo"
+mount --rbind /dev/null "$root/dev/null"
+case $disk in
+'') ;;
+ro) mount --bind "$root/usr/local/bin" "$root/usr/local/bin"
+    mount -o remount,bind,ro "$root/usr/local/bin" ;;
+*) mount -t tmpfs -o size="$disk"k none "$root/usr/local/bin"
+    [ ! -e "$root/k3s-before" ] || cp -p "$root/k3s-before" "$root/usr/local/bin/k3s" ;;
+esac
+if [ -e "$root/after" ]; then
+    status=0
+    chroot "$root" "$@" || status=$?
+    cat "$root/usr/local/bin/k3s" >"$root/after"
+    exit $status
+fi
+exec chroot "$root" "$@"
+"""
+
+# What install.sh and its scripts call, beside the downloader.
+TOOLS = (
+    "awk cat chmod cp df dirname env find getconf grep head id ln ls mkdir mktemp mv od readlink rm "
+    "rmdir sed sha256sum sh sort sync tail tr umount uname wc xargs"
+).split()
+
+# The first bytes of `flat.program`, of either class; behind the colon, which of their bits count.
+MAGIC = r"\x7fELF\x01\x01\x01\x0a#:\xff\xff\xff\xff\xfc\xff\xff\xff\xff"
+
+LOGGED = '#!/bin/sh\necho "${0##*/} $*" >>/calls\n'
+
+
+@dataclass
+class Machine:
+    """A machine under `root`. `init` is systemd or openrc, `tools` dash+curl, dash+wget, busybox."""
+
+    root: Path
+    tools: str
+    busybox: Path
+    init: str = "systemd"
+    disk: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("proc", "dev", "tmp", "fake", "etc", "root", "usr/local/bin", "var/log"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "dev/null").touch()
+        (self.root / "calls").touch()
+        if self.tools == "busybox":
+            self._with_busybox()
+        else:
+            self._with_usr(self.tools.removeprefix("dash+"))
+        for name in ("sleep", "sync", "ip", "iptables-save", "ip6tables-save", "getenforce"):
+            self.fake(name, "#!/bin/sh\nexit 0\n")
+        if self.tools != "busybox":
+            self.fake("loader", '#!/bin/sh\nexec sh "$@" 2>/dev/null\n')
+            self.fake("magic", MAGIC)
+        pretended = ("systemctl",) if self.init == "systemd" else ("rc-service", "rc-update")
+        for name in pretended:
+            self.fake(name, LOGGED)
+        if self.init == "openrc":
+            self.fake("openrc-run", LOGGED)
+
+    def _with_busybox(self) -> None:
+        (self.root / "bin").mkdir()
+        shutil.copy(self.busybox, self.root / "bin/busybox")
+        listed = subprocess.run([self.busybox, "--list"], capture_output=True, text=True)
+        for name in listed.stdout.split():
+            if name != "busybox":
+                (self.root / "bin" / name).symlink_to("busybox")
+        self.path = "/fake:/usr/local/bin:/bin"
+
+    def _with_usr(self, downloader: str) -> None:
+        for name in ("bin", "lib", "sbin", "share", "lib64"):
+            if Path("/usr", name).is_dir():
+                (self.root / "usr" / name).mkdir()
+        for name in ("bin", "lib", "sbin", "lib64"):
+            if Path("/", name).is_symlink():
+                (self.root / name).symlink_to(f"usr/{name}")
+        if Path("/etc/alternatives").is_dir():
+            shutil.copytree("/etc/alternatives", self.root / "etc/alternatives", symlinks=True)
+        (self.root / "tools").mkdir()
+        for name in (*TOOLS, downloader):
+            found = shutil.which(name, path="/usr/bin:/bin")
+            assert found, name
+            (self.root / "tools" / name).symlink_to("/usr/bin/" + Path(found).name)
+        (self.root / "tools/sh").unlink()
+        (self.root / "tools/sh").symlink_to("/usr/bin/dash")
+        self.path = "/fake:/usr/local/bin:/tools"
+
+    def fake(self, name: str, script: str) -> None:
+        """A program that stands before the real one of its name."""
+        path = self.root / "fake" / name
+        path.write_text(script)
+        path.chmod(0o755)
+
+    def is_a(self, machine: str, bits: int = 64, features: str = "") -> None:
+        """What uname says, for what the system is made, what the CPU says."""
+        self.fake("uname", f"#!/bin/sh\necho {machine}\n")
+        self.fake("getconf", f"#!/bin/sh\necho {bits}\n")
+        if features:
+            (self.root / "cpuinfo").write_text(f"processor\t: 0\nFeatures\t: {features}\n")
+
+    def run(
+        self, *argv: str, given: bytes = b"", seconds: int = 60, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as the machine's root."""
+        environment = {"PATH": self.path, "HOME": "/root", **variables}
+        prefix = [*namespaces(force_user=True), "sh", "-c", ENTER, "sh", str(self.root), self.disk]
+        done = subprocess.run(
+            [*prefix, "/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()), *argv],
+            input=given,
+            capture_output=True,
+            timeout=seconds,
+            env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+        )
+        return subprocess.CompletedProcess(
+            argv, done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "replace")
+        )
+
+    @property
+    def bin(self) -> Path:
+        return self.root / "usr/local/bin"
+
+    @property
+    def k3s(self) -> Path:
+        return self.bin / "k3s"
+
+    @property
+    def calls(self) -> list[str]:
+        """What was asked of the init system."""
+        return (self.root / "calls").read_text().splitlines()
+
+    def read(self, path: str) -> str:
+        return (self.root / path.lstrip("/")).read_text()
