@@ -22,6 +22,8 @@ from buildsys.ci.matrix import outputs
 from buildsys.components import page as components_page
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
+from buildsys.download import asked as asked_for
+from buildsys.download import download as receive
 from buildsys.model import FULL
 from buildsys.release import pipeline
 from buildsys.release.context import asked
@@ -232,6 +234,33 @@ def ci(
         done = ci_pipeline.run(app, chosen, runner())
         show.ci(done, as_json=json)
         ci_pipeline.raise_failed(done)
+
+
+@task(
+    help={
+        **_help("cache", "json"),
+        "arch": "target, or `auto` for what suits this machine",
+        "version": "a release's tag, or a channel: stable, latest",
+        "from": "address or folder of the releases (default: $GITHUB_URL, else origin's on GitHub)",
+        "to": "folder (default: artifacts/download/<tag>)",
+        "images": "the airgap images as well",
+    },
+)
+def download(
+    _: Context,
+    arch: str = "auto",
+    version: str = "stable",
+    from_: str = "",
+    to: str = "",
+    images: bool = False,
+    cache: str = "",
+    json: bool = False,
+) -> None:
+    """Get a released k3s-ARCH, checked, with what installs it without a network; print its path."""
+    with reported():
+        app = App(Settings(cache=cache))
+        request = asked_for(app, os.environ, from_, version, arch, to, images=images)
+        show.downloaded(receive(app, request), as_json=json)
 
 
 @task(help=_help("json"))

@@ -123,7 +123,7 @@ class UnsafeArchiveError(BuildsysError):
 
 
 class CheckError(BuildsysError):
-    """A built file breaks its target's bounds or its recipe's promise."""
+    """A file breaks its target's bounds or its recipe's promise, or is for another machine."""
 
     exit_code = 20
 

@@ -18,6 +18,7 @@ from buildsys.ci.matrix import as_json as matrix_json
 from buildsys.ci.steps import Ran, Step
 from buildsys.components import rows
 from buildsys.doctor import Finding
+from buildsys.download import Downloaded
 from buildsys.errors import CorruptError, MissingToolError
 from buildsys.load import Project
 from buildsys.model import LocalSource, Target, bundle_suffix
@@ -241,6 +242,14 @@ def foreign(found: Foreign, *, as_json: bool) -> None:
 
 RESULTS = ("refused", "unknown", "runs")
 WORDS = {"refused": "does not run", "unknown": "unknown", "runs": "runs"}
+
+
+def downloaded(done: Downloaded, *, as_json: bool) -> None:
+    """The path of the executable."""
+    if as_json:
+        print_json(done.as_json())
+    else:
+        print(done.path)
 
 
 def scenarios(

@@ -46,6 +46,11 @@ class Checkout:
         run([*argv, "--prefix=k3s-buildsys/", "HEAD"], log=self.log)
 
     @property
+    def origin(self) -> str:
+        """The address that it was cloned from."""
+        return self._git("remote", "get-url", "origin").strip()
+
+    @property
     def noted(self) -> tuple[str, ...]:
         """Tags that have notes."""
         return tuple(sorted(path.stem for path in (self.root / NOTES_FOLDER).glob("v*.md")))

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from buildsys.app import App, raise_all, raise_failures
@@ -19,6 +20,7 @@ from buildsys.release.look import passed_verdicts, verdict_states
 from buildsys.release.notes import notes as notes_text
 from buildsys.release.notes import release_record
 from buildsys.release.plan import (
+    INSTALLER,
     NOTES,
     RECORD,
     SOURCES,
@@ -118,6 +120,9 @@ def layout(run: Releasing) -> str:
         for path, name in run.release.copies.items()
         if place(run.app.artifacts / name, run.root / path)
     ]
+    # Not a link to the checkout's: that may be edited in place.
+    if write(run.path(INSTALLER), Path(__file__).with_name(INSTALLER).read_bytes()):
+        placed.append(INSTALLER)
     return f"{len(placed)} files placed" if placed else NOTHING
 
 

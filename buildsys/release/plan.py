@@ -21,6 +21,7 @@ SUMS = "sha256sums.txt"
 """Over all of the flat release but the notes, which may be written anew. Its bytes stand for it."""
 
 SOURCES = "k3s-sources.tar"
+INSTALLER = "install.sh"
 RECORD = "release.json"
 NOTES = "release-notes.md"
 
@@ -46,7 +47,7 @@ class ReleasePlan:
     @property
     def paths(self) -> tuple[str, ...]:
         """All files in the order in which they are published: what names others comes last."""
-        made = tuple(f"{self.flat}/{name}" for name in (SOURCES, RECORD, NOTES))
+        made = tuple(f"{self.flat}/{name}" for name in (SOURCES, INSTALLER, RECORD, NOTES))
         sums = f"{self.flat}/{SUMS}"
         return (*self.copies, *made, *(path for path in self.listings if path != sums), sums)
 
@@ -76,7 +77,7 @@ def plan_release(tag: Tag, targets: Iterable[Target]) -> ReleasePlan:
             copies[f"{folder}/{upstream.file}"] = f"k3s-{target.name}"
             listings[f"{folder}/sha256sum-{upstream.arch}.txt"] = (f"{folder}/{upstream.file}",)
     own = [path for path in (*copies, *listings) if path.startswith(f"{flat}/")]
-    made = [f"{flat}/{SOURCES}", f"{flat}/{RECORD}"]
+    made = [f"{flat}/{name}" for name in (SOURCES, INSTALLER, RECORD)]
     listings[f"{flat}/{SUMS}"] = tuple(sorted([*own, *made]))
     return ReleasePlan(tag, chosen, copies, listings)
 

@@ -122,7 +122,7 @@ class Client:
         times = f", {tries} times" if tries > 1 else ""
         return UploadCutError(
             f"{self.label}: the connection broke while {doing}{times}",
-            cause=_reason(error),
+            cause=reason(error),
             action="run the same again: it goes on where it stopped",
         )
 
@@ -175,7 +175,7 @@ def _when(answer: requests.Response) -> str:
     return "later"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The innermost words of an error; requests wraps them in layers that name the URL."""
     inner: BaseException = error
     while inner.__context__ or inner.__cause__:

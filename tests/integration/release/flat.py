@@ -39,9 +39,11 @@ def program(target: str, says: str, padding: int = 40_000) -> bytes:
 
     The kernel refuses it, since it has no segments; so a shell runs it as POSIX demands.
     """
-    bits = 2 if target in ("arm64", "amd64", "riscv64") else 1
-    head = struct.pack("<4s3B", b"\x7fELF", bits, 1, 1) + b"\n#".ljust(9, b".")
-    head += struct.pack("<HH", 2, MACHINES[target])
+    wide = target in ("arm64", "amd64", "riscv64")
+    head = struct.pack("<4s3B", b"\x7fELF", 2 if wide else 1, 1, 1) + b"\n#".ljust(9, b".")
+    head += struct.pack("<HHI", 2, MACHINES[target], 1)
+    head += struct.pack("<QQQI" if wide else "<IIII", 0, 0, 0, 0x05000200 if "arm" in target else 0)
+    head += struct.pack("<6H", 64 if wide else 52, 0, 0, 0, 0, 0)
     script = f"\necho '{says}'\necho 'go version go1.25.5'\nexit 0\n"
     return head + script.encode() + b"#" * padding + b"\n"
 
@@ -141,7 +143,7 @@ class Site:
         return int(span.removeprefix("bytes=").partition("-")[0])
 
 
-def cut(data: bytes, after: int, status: int = 200, **headers: str) -> Answer:
+def cut(data: bytes, after: int, **headers: str) -> Answer:
     """An answer whose connection breaks after so many bytes."""
     length = {"Content-Length": str(len(data)), "Connection": "close"}
-    return Answer(status, data[:after], {**length, **headers})
+    return Answer(200, data[:after], {**length, **headers})

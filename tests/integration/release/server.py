@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class Server:
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
     url: str = ""
+    tls: ssl.SSLContext | None = None
 
     def count(self, method: str, end: str = "") -> int:
         """How many such requests came."""
@@ -112,13 +114,20 @@ class Server:
                 """A client that went away is what some tests want."""
 
         httpd = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+        self.url = f"{self._secure(httpd)}://127.0.0.1:{httpd.server_address[1]}"
         Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield self
         finally:
             httpd.shutdown()
             httpd.server_close()
+
+    def _secure(self, httpd: ThreadingHTTPServer) -> str:
+        """Make it speak TLS, if that is wished; the scheme of its address."""
+        if not self.tls:
+            return "http"
+        httpd.socket = self.tls.wrap_socket(httpd.socket, server_side=True)
+        return "https"
 
 
 @dataclass
