@@ -74,6 +74,12 @@ CHECK = (
             "buildsys/machine/scenarios/files/*.sh",
         ),
     ),
+    Step(
+        "shellcheck installer",
+        "check",
+        (*_SHELLCHECK, "-s", "sh"),
+        ("buildsys/release/install.sh",),
+    ),
     Step("actionlint", "check", ("actionlint", "-oneline")),
     Step("unit", "check", ("invoke", "test", "--unit"), tests=True),
 )

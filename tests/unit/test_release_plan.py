@@ -116,7 +116,7 @@ def test_flat_release_has_upstreams_name_for_one_target(planned: ReleasePlan) ->
         )
         for end in ends
     }
-    made = {"k3s-sources.tar", "release.json", "release-notes.md", "sha256sums.txt"}
+    made = {"k3s-sources.tar", "install.sh", "release.json", "release-notes.md", "sha256sums.txt"}
     assert names == both | made | {"k3s-images.txt", "k3s-armhf", "sha256sum-arm.txt"}
 
 

@@ -170,7 +170,8 @@ def test_layout_is_complete_and_its_sums_are_right(proven: Project) -> None:
     listed = checked(flat, "sha256sums.txt")
     there = {path.name for path in flat.iterdir()}
     assert there - set(listed) == {"sha256sums.txt", "release-notes.md"}
-    assert {"k3s-armv6", "k3s-armhf", "k3s-sources.tar", "release.json"} <= set(listed)
+    made = {"k3s-sources.tar", "install.sh", "release.json"}
+    assert {"k3s-armv6", "k3s-armhf", *made} <= set(listed)
     executable = (proven.root / "artifacts/k3s-armv6").read_bytes()
     assert checked(flat, "sha256sum-arm.txt") == ["k3s-armhf"]
     own = proven.out / f"armv6/{FLAT}"
