@@ -296,6 +296,10 @@ bring() {
                 rm -f "$2"
                 explain "$1" full "$into"
                 ;;
+            redirected | unverified)
+                rm -f "$2"
+                explain "$1" "$outcome" "$into"
+                ;;
             *) explain "$1" "$outcome" "$into" ;;
             esac
         else

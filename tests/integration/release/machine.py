@@ -72,6 +72,7 @@ TOOLS = (
     "mktemp",
     "mv",
     "od",
+    "printf",
     "readlink",
     "rm",
     "rmdir",

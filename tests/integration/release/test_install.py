@@ -255,7 +255,7 @@ def test_what_would_die_is_refused(
     machine.is_a(name, 64 if name == "aarch64" else 32, features)
     before = everything(machine)
     done = install(machine, server)
-    refused(done, CheckError, f"no k3s of {NEXT} runs on this machine: {name}", "amd64")
+    refused(done, CheckError, f"no k3s of {NEXT} runs on this machine: {name}", there[0])
     assert everything(machine) == before
 
 
