@@ -77,6 +77,7 @@ TOOLS = (
     "rm",
     "rmdir",
     "sed",
+    "seq",
     "sha256sum",
     "sh",
     "sort",
