@@ -64,6 +64,10 @@ asked_words() {
 
 # The command that the service runs, in $command, and what follows it, in $arguments, by lines.
 choose_command() {
+    case ${K3S_URL:-https://} in
+    https://*) ;;
+    *) fail $unknown_name "K3S_URL is $K3S_URL" "" "give it as https://SERVER:6443" ;;
+    esac
     arguments=$(asked_words "$@")
     case $arguments in
     '' | -*)
@@ -80,10 +84,6 @@ choose_command() {
         command=$(printf '%s\n' "$arguments" | sed 1q)
         arguments=$(printf '%s\n' "$arguments" | sed 1d)
         ;;
-    esac
-    case ${K3S_URL:-https://} in
-    https://*) ;;
-    *) fail $unknown_name "K3S_URL is $K3S_URL" "" "give it as https://SERVER:6443" ;;
     esac
 }
 
