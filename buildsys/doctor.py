@@ -45,7 +45,6 @@ PACKAGES = {
     "debugfs": ("e2fsprogs", "boot"),
     "dpkg-deb": ("dpkg", "boot"),
     "fdtput": ("device-tree-compiler", "boot"),
-    "curl": ("curl", "boot"),
     "etcd": ("etcd-server", "boot"),
 }
 """Program → its Debian package and what needs it."""
