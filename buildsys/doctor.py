@@ -46,6 +46,7 @@ PACKAGES = {
     "dpkg-deb": ("dpkg", "boot"),
     "fdtput": ("device-tree-compiler", "boot"),
     "etcd": ("etcd-server", "boot"),
+    "ping": ("iputils-ping", "test"),
 }
 """Program → its Debian package and what needs it."""
 
