@@ -8,6 +8,7 @@ import pytest
 
 from buildsys.elf import Bounds, Fit, Guarded, Image, fit
 
+from .bounds import ARMV6
 from .test_elf_facts import (
     AARCH64,
     ARM,
@@ -29,17 +30,6 @@ from .test_elf_facts import (
 
 pytestmark = pytest.mark.unit
 
-ARMV6 = Bounds(
-    machine="arm",
-    bits=32,
-    endian="little",
-    cpu_arch="v6",
-    fp_arch="VFPv2",
-    thumb="Thumb-1",
-    simd="none",
-    vfp_args="hard",
-    go=(("GOARCH", "arm"), ("GOARM", "6")),
-)
 AMD64 = Bounds(
     machine="x86_64", bits=64, endian="little", go=(("GOARCH", "amd64"), ("GOAMD64", "v1"))
 )

@@ -13,26 +13,10 @@ from buildsys.elf.image import Image
 from buildsys.elf.objects import check_objects
 from buildsys.elf.rules import violations
 
+from .bounds import ARMV6, ARMV7
+
 pytestmark = pytest.mark.unit
 
-ARMV6 = Bounds(
-    machine="arm",
-    bits=32,
-    endian="little",
-    cpu_arch="v6",
-    fp_arch="VFPv2",
-    thumb="Thumb-1",
-    simd="none",
-    vfp_args="hard",
-    go=(("GOARCH", "arm"), ("GOARM", "6")),
-)
-ARMV7 = replace(
-    ARMV6,
-    cpu_arch="v7",
-    fp_arch="VFPv3-D16",
-    thumb="Thumb-2",
-    go=(("GOARCH", "arm"), ("GOARM", "7")),
-)
 AMD64 = Bounds(
     machine="x86_64", bits=64, endian="little", x86_isa="baseline", go=(("GOAMD64", "v1"),)
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -143,6 +143,23 @@ class Client:
             cause=words or "the store gave no reason",
             action="mend that at the store, then run the same again: it goes on where it stopped",
         )
+
+
+@dataclass(frozen=True)
+class Below:
+    """What lies below `url`, which `client` asks for."""
+
+    client: Client
+    url: str
+
+    @property
+    def label(self) -> str:
+        """The client's."""
+        return self.client.label
+
+    def at(self, path: str) -> str:
+        """The address of a file."""
+        return f"{self.url}/{quote(path)}"
 
 
 def is_rate_limit(answer: requests.Response) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from requests_aws4auth import AWS4Auth
 
 from buildsys.errors import NoRightsError
-from buildsys.release.publish.http import Client
-from buildsys.release.publish.webdav import OTHER
+from buildsys.release.publish.http import Below
+from buildsys.release.publish.store import OTHER
 
 META = "x-amz-meta-sha256"
 """Where the sha256 of an object is kept: an ETag is none (docs.aws.amazon.com, Common headers)."""
@@ -39,31 +38,23 @@ def signed(environment: Mapping[str, str]) -> AWS4Auth:
 
 
 @dataclass(frozen=True)
-class S3:
+class S3(Below):
     """Objects below `url`, which is endpoint/bucket or endpoint/bucket/prefix."""
-
-    client: Client
-    url: str
-
-    @property
-    def label(self) -> str:
-        """The client's."""
-        return self.client.label
 
     def find(self, path: str, size: int) -> str | None:
         """By HEAD, which has what `put` said; another tool's object is read back."""
         doing = f"looking for {path}"
-        answer = self.client.send("HEAD", self._at(path), expect=(200, 404), doing=doing)
+        answer = self.client.send("HEAD", self.at(path), expect=(200, 404), doing=doing)
         if answer.status_code == 404:
             return None
         if answer.headers.get("Content-Length") != str(size):
             return OTHER
-        return answer.headers.get(META) or self.client.sha256(self._at(path))
+        return answer.headers.get(META) or self.client.sha256(self.at(path))
 
     def read(self, path: str) -> bytes | None:
         """By GET."""
         doing = f"reading {path}"
-        answer = self.client.send("GET", self._at(path), expect=(200, 404), doing=doing)
+        answer = self.client.send("GET", self.at(path), expect=(200, 404), doing=doing)
         return answer.content if answer.status_code == 200 else None
 
     def put(self, path: str, body: bytes | Path, sha256: str, *, fresh: bool) -> bool:
@@ -73,13 +64,10 @@ class S3:
             headers["If-None-Match"] = "*"
         answer = self.client.send(
             "PUT",
-            self._at(path),
+            self.at(path),
             expect=(200, 412),
             body=body,
             headers=headers,
             doing=f"putting {path}",
         )
         return answer.status_code == 200
-
-    def _at(self, path: str) -> str:
-        return f"{self.url}/{quote(path)}"

@@ -21,6 +21,9 @@ from buildsys.release.publish.base import (
 )
 from buildsys.release.version import Tag
 
+OTHER = "a file of another size"
+"""What a store says in place of a sha256 that it need not compute."""
+
 
 class Store(Protocol):
     """Files by path. Whatever fails is raised as one of the errors of uploads."""

@@ -7,38 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from buildsys.release.publish.http import Client, chunks
-
-OTHER = "a file of another size"
+from buildsys.release.publish.http import Below, chunks
+from buildsys.release.publish.store import OTHER
 
 
 @dataclass(frozen=True)
-class WebDav:
+class WebDav(Below):
     """Files below `url`."""
-
-    client: Client
-    url: str
-
-    @property
-    def label(self) -> str:
-        """The client's."""
-        return self.client.label
 
     def find(self, path: str, size: int) -> str | None:
         """By HEAD; what has the right size is read back, since nothing there names a hash."""
         answer = self.client.send(
-            "HEAD", self._at(path), expect=(200, 404), doing=f"looking for {path}", redirects=True
+            "HEAD", self.at(path), expect=(200, 404), doing=f"looking for {path}", redirects=True
         )
         if answer.status_code == 404:
             return None
         if answer.headers.get("Content-Length") not in (None, str(size)):
             return OTHER
-        return self.client.sha256(self._at(path))
+        return self.client.sha256(self.at(path))
 
     def read(self, path: str) -> bytes | None:
         """By GET."""
         answer = self.client.send(
-            "GET", self._at(path), expect=(200, 404), doing=f"reading {path}", redirects=True
+            "GET", self.at(path), expect=(200, 404), doing=f"reading {path}", redirects=True
         )
         return answer.content if answer.status_code == 200 else None
 
@@ -56,7 +47,7 @@ class WebDav:
         doing = f"putting {path}"
         for answers in ((*done, exists, *no_parent), (*done, exists)):
             answer = self.client.send(
-                "PUT", self._at(path), expect=answers, body=body, headers=headers, doing=doing
+                "PUT", self.at(path), expect=answers, body=body, headers=headers, doing=doing
             )
             if answer.status_code not in no_parent:
                 break
@@ -69,6 +60,3 @@ class WebDav:
         for part in list(chunks(path))[:-1]:
             place = f"{place}/{quote(part)}"
             self.client.send("MKCOL", f"{place}/", expect=(201, 405), doing=f"making {path}")
-
-    def _at(self, path: str) -> str:
-        return f"{self.url}/{quote(path)}"

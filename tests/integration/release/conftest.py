@@ -1,15 +1,18 @@
-"""Fixtures of the release's tests: a small release, and one that differs."""
+"""Fixtures of the release's tests: a small release, one that differs, a site that serves one."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from buildsys.release.publish import Release, ReleaseFile
 from buildsys.release.version import Tag
+
+from .flat import Published, Site
+from .server import Server
 
 TAG = Tag("v1.35.0+k3s-04e8f1b5.1")
 FLAT = f"download/{TAG}"
@@ -53,3 +56,14 @@ def release(make: MakeRelease) -> Release:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads do not wait between their tries."""
     monkeypatch.setattr("buildsys.release.publish.http.PAUSE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def site(public: Published) -> Site:
+    return Site(public.root)
+
+
+@pytest.fixture
+def server(site: Site) -> Iterator[Server]:
+    with Server(site.answer).served() as running:
+        yield running

@@ -45,17 +45,6 @@ def public(tmp_path: Path) -> Published:
 
 
 @pytest.fixture
-def site(public: Published) -> Site:
-    return Site(public.root)
-
-
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    with Server(site.answer).served() as running:
-        yield running
-
-
-@pytest.fixture
 def app(tmp_path: Path) -> App:
     return App(Settings(cache=str(tmp_path / "cache")), ROOT)
 

@@ -62,17 +62,6 @@ def public(tmp_path: Path) -> Published:
 
 
 @pytest.fixture
-def site(public: Published) -> Site:
-    return Site(public.root)
-
-
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    with Server(site.answer).served() as running:
-        yield running
-
-
-@pytest.fixture
 def make(tmp_path: Path) -> Make:
     """A machine that is an x86-64 of 64 bits, unless it is told otherwise."""
 
