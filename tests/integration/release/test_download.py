@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,7 +234,7 @@ def on_a_disk(
     options: str, app: App, server: Server, folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run the verb with `folder` on a disk of its own; print what lies there in the end."""
-    verb = ["python", "-m", "invoke", "download", "--arch", "armv6", "--from", server.url]
+    verb = [sys.executable, "-m", "invoke", "download", "--arch", "armv6", "--from", server.url]
     argv = [*namespaces(force_user=True), "sh", "-c", DISK, "sh", options, str(folder), *verb]
     where = ["--to", str(folder), "--cache", str(app.cache.root)]
     return subprocess.run([*argv, *where], cwd=ROOT, capture_output=True, text=True)
@@ -301,7 +302,7 @@ def test_certificate_that_nobody_trusts(
 
 
 def verb(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    argv = ["python", "-m", "invoke", "download", *options]
+    argv = [sys.executable, "-m", "invoke", "download", *options]
     env = {**os.environ, **environment}
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=env)
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -401,7 +402,7 @@ def test_second_place_fails_and_the_first_is_kept(proven: Project, tmp_path: Pat
 
 
 def test_nowhere_to_publish_to(tmp_path: Path) -> None:
-    argv = ["python", "-m", "invoke", "release", "--cache", str(tmp_path)]
+    argv = [sys.executable, "-m", "invoke", "release", "--cache", str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == ReleaseRefusedError.exit_code
     assert "--dry-run, or --to with one of: folder:PATH" in done.stderr
