@@ -302,6 +302,8 @@ class Checkout:
     def other_target(self, name: str, changes: Mapping[str, str]) -> None:
         """A target file of its own: armv6's with some words changed."""
         text = (self.root / "toolchains/armv6.toml").read_text().replace('"armv6"', f'"{name}"', 1)
+        # In the flat release only one of the two can have upstream's name.
+        text = text.replace("flat = true\n", "")
         for old, new in changes.items():
             assert old in text, old
             text = text.replace(old, new)
