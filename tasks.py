@@ -27,6 +27,7 @@ from buildsys.download import download as receive
 from buildsys.model import FULL
 from buildsys.release import pipeline
 from buildsys.release.context import asked
+from buildsys.verify.narrow import narrow, raise_found
 from buildsys.verify.proof import keep
 from buildsys.verify.verbs import judge_foreign, verify
 
@@ -96,6 +97,23 @@ def build(
             result = app.build(planned)
         show.built(result, app.write_timings(planned), as_json=json)
         raise_failures(result)
+
+
+@task(iterable=["arch", "only"], help=_help("arch", "only", "cache", "offline", "go-proxy", "json"))
+def check32(
+    _: Context,
+    arch: Any,
+    only: Any,
+    cache: str = "",
+    offline: bool = False,
+    go_proxy: str = "",
+    json: bool = False,
+) -> None:
+    """Look through all packages of the Go components for what 32-bit CPUs alone cannot run."""
+    with reported():
+        found = narrow(App(Settings(cache=cache, offline=offline, go_proxy=go_proxy)), arch, only)
+        show.narrow(found, as_json=json)
+        raise_found(found)
 
 
 # invoke knows no positional argument that may be left out, so FILE is one beside --against only.

@@ -72,7 +72,8 @@ def page(project: Project) -> str:
     for _, loaded in sorted(project.recipes.items()):
         one = described(loaded.recipe, project)
         place = f"{one['place']} `{one['image']}`" if one["image"] else one["place"]
-        cells = (one["version"], place, ", ".join(one["targets"]), one["style"], one["license"])
+        on = ", ".join(one["targets"]) if one["lacking"] else "all"
+        cells = (one["version"], place, on, one["style"], one["license"])
         lines.append(
             f"| **{one['name']}**: {one['summary']} | {' | '.join(cells)} | {one['source']} |"
         )

@@ -10,7 +10,15 @@ from pathlib import Path
 from buildsys.errors import MissingToolError
 from buildsys.model import Target
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "s390x": "s390x"}
+_MACHINES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "ppc64le": "ppc64le",
+    "i686": "386",
+}
+"""What `uname -m` says → Go's word. No ARM: its levels cannot be told from it."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from buildsys.errors import LackingError, UnknownNameError
 from buildsys.load import LoadedRecipe, Project
 from buildsys.model import FULL, Profile, Recipe, Target, bundle_suffix
 from buildsys.model.recipe import Patch
+from buildsys.model.target import ElfTable
 
 ANY = "any"
 """In place of a target's name where an artifact is the same for all."""
@@ -209,7 +210,7 @@ def _key(
     machine = {
         "go": target.go,
         "c": c_flags(recipe, target),
-        "elf": target.elf.model_dump(mode="json"),
+        "elf": elf_part(target.elf),
     }
     return digest(
         {
@@ -223,6 +224,15 @@ def _key(
             "needs": dict(needs),
         }
     )
+
+
+def elf_part(table: ElfTable) -> dict[str, Any]:
+    """The bounds that a job's check enforces.
+
+    What came later than the others is left out where it is not set, so that no old key changes.
+    """
+    later = {"riscv_isa"} if table.riscv_isa is None else set()
+    return table.model_dump(mode="json", exclude=later)
 
 
 def _patch(patch: Patch) -> str:

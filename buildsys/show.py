@@ -28,6 +28,7 @@ from buildsys.report import print_table
 from buildsys.scheduler import Outcome
 from buildsys.store import Store
 from buildsys.verify.foreign import Foreign
+from buildsys.verify.narrow import Narrow
 from buildsys.verify.verdict import Verdict, last_verdict
 
 MIB = 1024 * 1024
@@ -132,6 +133,15 @@ def _row(job: Job, outcome: Outcome[Built]) -> dict[str, Any]:
 
 def _mib(size: int | None) -> str:
     return "-" if size is None else f"{size / MIB:.2f}"
+
+
+def narrow(found: Sequence[Narrow], *, as_json: bool) -> None:
+    """How much was read of each component, and what was found."""
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [(o.component, o.target, str(o.packages), str(len(o.findings))) for o in found]
+    print_table("", ("component", "target", "packages", "findings"), rows)
 
 
 def listing(

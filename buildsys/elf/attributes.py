@@ -6,6 +6,7 @@ vendor `riscv`). Both use one container: format byte `A`, then one subsection pe
 scopes (file, section, symbol), in them pairs of tag and value.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -53,6 +54,8 @@ class RiscvTag(IntEnum):
     ARCH = 5
     UNALIGNED_ACCESS = 6
 
+
+_RISCV_VERSION: Final = re.compile(r"[0-9]+p[0-9]+$")
 
 _LABELS: Final[Mapping[ArmTag, str]] = MappingProxyType(
     {
@@ -171,6 +174,14 @@ class Attributes:
 def value_name(tag: int, value: int) -> str:
     """Word a value of an ARM tag, as `value N` if the ABI document has no name for it."""
     return _VALUE_NAMES.get(tag, {}).get(value, f"value {value}")
+
+
+def riscv_extensions(arch: str) -> frozenset[str]:
+    """Name the extensions of a Tag_RISCV_arch: "rv64i2p1_m2p0_zicsr2p0" has rv64i, m and zicsr.
+
+    A word without a version, which the RISC-V ABIs Specification demands, comes back as it is.
+    """
+    return frozenset(_RISCV_VERSION.sub("", word) for word in arch.lower().split("_"))
 
 
 def parse_attributes(data: bytes, vendor: str, *, little_endian: bool) -> Attributes | None:

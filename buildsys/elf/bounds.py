@@ -4,6 +4,8 @@ The values of ARM attributes are numbered in the order of their invention, not o
 is 11, v7 is 10), so a bound names the set of values that its CPU can run. Source of every set:
 "Addenda to, and Errata in, the ABI for the Arm Architecture" (addenda32, "The target-related
 attributes"); what includes what is from the Arm Architecture Reference Manual (DDI 0100, 0406).
+
+RISC-V names each extension, so its bound is the set that the profile has.
 """
 
 from collections.abc import Iterable, Mapping
@@ -66,6 +68,18 @@ X86_ISA: Final[Mapping[str, int]] = MappingProxyType(
 )
 
 
+# What the letters stand for: RISC-V Unprivileged ISA, "G" and the parts that it names of M, A and C
+# (Zmmul; Zaamo and Zalrsc; Zca, and Zcd beside D). The profile RVA20U64 is these and counters.
+RISCV_ISA: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "rv64gc": frozenset(
+            {"rv64i", "m", "a", "f", "d", "c", "zicsr", "zifencei"}
+            | {"zmmul", "zaamo", "zalrsc", "zca", "zcd"}
+        )
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Guarded:
     """An object that may name more than the bounds, as its code asks the CPU before using it.
@@ -101,6 +115,7 @@ class Bounds:
     divide: bool = False
     multiprocessing: bool = False
     x86_isa: str | None = None
+    riscv_isa: str | None = None
     go: tuple[tuple[str, str], ...] = ()
     allow_dynamic: bool = False
     guarded: tuple[Guarded, ...] = ()
@@ -115,6 +130,7 @@ class Bounds:
             ("simd", self.simd, SIMD),
             ("vfp_args", self.vfp_args, VFP_ARGS),
             ("x86_isa", self.x86_isa, X86_ISA),
+            ("riscv_isa", self.riscv_isa, RISCV_ISA),
         )
         for key, word, known in words:
             if word is not None and word not in known:

@@ -10,8 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from buildsys.elf.attributes import ArmTag, Attributes, value_name
-from buildsys.elf.bounds import CPU_ARCH, FP_ARCH, SIMD, THUMB, VFP_ARGS, X86_ISA, Bounds
+from buildsys.elf.attributes import ArmTag, Attributes, RiscvTag, riscv_extensions, value_name
+from buildsys.elf.bounds import (
+    CPU_ARCH,
+    FP_ARCH,
+    RISCV_ISA,
+    SIMD,
+    THUMB,
+    VFP_ARGS,
+    X86_ISA,
+    Bounds,
+)
 from buildsys.elf.facts import ElfFacts
 from buildsys.elf.gobuild import GoBuild
 
@@ -47,7 +56,7 @@ def violations(facts: ElfFacts, bounds: Bounds) -> tuple[Violation, ...]:
     if wrong_kind:
         return wrong_kind
     found = [*_linking(facts, bounds), *_stack(facts), *_go(facts.go, bounds)]
-    found += _x86(facts, bounds)
+    found += [*_x86(facts, bounds), *_riscv(facts, bounds), *_ppc64(facts)]
     if facts.machine == "arm":
         found += _arm_header(facts, bounds)
         found += _arm_proof(facts, bounds)
@@ -58,7 +67,9 @@ def violations(facts: ElfFacts, bounds: Bounds) -> tuple[Violation, ...]:
 
 def lacks_attributes(facts: ElfFacts) -> bool:
     """Whether the file is of a machine that records build attributes and holds none: "unknown"."""
-    return facts.machine == "arm" and facts.arm is None
+    return (facts.machine == "arm" and facts.arm is None) or (
+        facts.machine == "riscv" and facts.riscv is None
+    )
 
 
 def _machine(facts: ElfFacts, bounds: Bounds) -> Iterator[Violation]:
@@ -119,6 +130,34 @@ def _x86(facts: ElfFacts, bounds: Bounds) -> Iterator[Violation]:
     if facts.x86_isa_needed & ~X86_ISA[bounds.x86_isa]:
         enough = (name for name, bits in X86_ISA.items() if not facts.x86_isa_needed & ~bits)
         yield violation("x86", "X86_ISA_1_NEEDED", next(enough, "beyond v4"), bounds.x86_isa)
+
+
+def _riscv(facts: ElfFacts, bounds: Bounds) -> Iterator[Violation]:
+    """Judge the extensions, which a linker joins over all objects, and how floats are handed over.
+
+    Go's own linker records no attributes: its record stands for them, as on ARM.
+    """
+    if bounds.riscv_isa is None or facts.machine != "riscv":
+        return
+    archs = facts.riscv.texts(RiscvTag.ARCH) if facts.riscv else ()
+    named = frozenset().union(*map(riscv_extensions, archs))
+    if beyond := named - RISCV_ISA[bounds.riscv_isa]:
+        yield violation("attributes", "RISCV_arch", ", ".join(sorted(beyond)), bounds.riscv_isa)
+    if facts.is_program and not archs and facts.go is None:
+        yield violation("attributes", "build attributes", "none", "present in a linked file")
+    # All of rv64gc's users have D, and the ABI lp64d.
+    if facts.float_abi != "double":
+        yield violation("abi", "float ABI", str(facts.float_abi), "double")
+
+
+def _ppc64(facts: ElfFacts) -> Iterator[Violation]:
+    """Little-endian POWER is ELFv2 everywhere; 0 is an object that does not care."""
+    if (
+        facts.machine == "ppc64"
+        and facts.endian == "little"
+        and facts.ppc64_abi not in (None, 0, 2)
+    ):
+        yield violation("abi", "ELF ABI", f"v{facts.ppc64_abi}", "v2")
 
 
 def _arm_header(facts: ElfFacts, bounds: Bounds) -> Iterator[Violation]:

@@ -44,6 +44,7 @@ class ElfTable(Frozen):
     divide: bool = False
     multiprocessing: bool = False
     x86_isa: str | None = None
+    riscv_isa: str | None = None
     go: dict[str, str] = {}
     guarded: tuple[GuardedObject, ...] = ()
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from buildsys.model import AutotoolsOptions
+from collections.abc import Mapping
+
+from buildsys.model import AutotoolsOptions, Target
 from buildsys.styles.context import Context
+
+GNU_WORDS: Mapping[str, str] = {"x86": "i686"}
+"""First word of a target's triple → the name that config.sub knows, where they differ."""
+
+
+def host(target: Target) -> str:
+    """The target as a configure script takes it."""
+    word, _, rest = target.c.triple.partition("-")
+    return f"{GNU_WORDS.get(word, word)}-{rest}"
 
 
 def build(context: Context) -> None:
@@ -18,7 +29,7 @@ def build(context: Context) -> None:
             "./configure",
             # A fixed name, so that every host configures the same, as for another machine.
             "--build=x86_64-build-linux-gnu",
-            f"--host={context.target.c.triple}",
+            f"--host={host(context.target)}",
             f"--prefix={prefix}",
             f"--sysconfdir={prefix}/etc",
             # Autoconf's own default ends in -g, after the wrapper's -g0.

@@ -56,7 +56,7 @@ def _copy(path: Path, place: Path) -> bool:
 
 def compile_package(context: Context, options: GoOptions, name: str, package: str) -> None:
     """Run `go build` of one package into `out/name`."""
-    context.run(_command(context, options, name, package), env=_environment(options, context))
+    context.run(_command(context, options, name, package), env=environment(options, context))
 
 
 def _command(context: Context, options: GoOptions, name: str, package: str) -> list[str]:
@@ -80,7 +80,8 @@ def _command(context: Context, options: GoOptions, name: str, package: str) -> l
     ]
 
 
-def _environment(options: GoOptions, context: Context) -> dict[str, str]:
+def environment(options: GoOptions, context: Context) -> dict[str, str]:
+    """What every go command of a job is told: the target, and that there is no network."""
     return {
         **context.target.go,
         "GOOS": "linux",

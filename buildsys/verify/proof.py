@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +138,17 @@ def _first_line(text: str) -> str:
     return re.sub(r"[|\n].*", "", text.splitlines()[0] if text else "")
 
 
-def _unproven(verdicts: Iterable[Mapping[str, Any]], project: Project) -> Iterator[str]:
+def _unproven(verdicts: Collection[Mapping[str, Any]], project: Project) -> Iterator[str]:
+    tried = {verdict["target"] for verdict in verdicts}
     passed = {(v["target"], v["kind"]) for v in verdicts if v["passed"]}
     found = [
         f"- {target}, {scenario.name}: {scenario.summary[0].lower()}{scenario.summary[1:]}"
-        for target in project.targets
+        for target in sorted(tried & project.targets.keys())
         for scenario in project.scenarios.values()
         if (target, scenario.name) not in passed
+    ]
+    found += [
+        f"- {target}: no scenario at all" for target in project.targets if target not in tried
     ]
     yield from found or ["Nothing that has a scenario."]
     yield "- any target on real hardware: everything above ran in an emulator"

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from buildsys.app import App, Settings
+from buildsys.app import ROOT, App, Settings
+from buildsys.load import load_project
 from buildsys.machine import root
 from buildsys.machine.driver import Running
 from buildsys.model import ScenarioTable
@@ -41,7 +42,11 @@ def app() -> App:
     return App(Settings())
 
 
-@pytest.fixture(params=["armv6", "amd64"])
+USUAL = ["armv6", "amd64"]
+OTHERS = sorted(load_project(ROOT).targets.keys() - {*USUAL})
+
+
+@pytest.fixture(params=USUAL)
 def booter(app: App, request: pytest.FixtureRequest) -> Booter:
     plan = app.plan([request.param], ["busybox"])
     assert not [one.error for one in app.build(plan).outcomes.values() if one.error]
@@ -74,6 +79,15 @@ def test_a_board_boots_answers_and_ends(booter: Booter, boot: Boot) -> None:
     beats = verdict.facts["boots"][0]
     assert beats[-1]["uptime"] > 1
     assert beats[-1]["available"] > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("booter", OTHERS, indirect=True)
+def test_a_board_of_every_other_target_boots(booter: Booter, boot: Boot) -> None:
+    """It counts instructions for time, so that a busy host makes it slow and not sick."""
+    disk = {"name": "disk", "run": "grep ' / ' /proc/mounts", "expect": " / ext4 rw"}
+    verdict = boot(booter, [*STEPS[:-1], disk, STEPS[-1]], steady=True)
+    assert verdict.passed, verdict.failures
 
 
 def test_a_disk_outlives_a_power_cut(booter: Booter, boot: Boot) -> None:

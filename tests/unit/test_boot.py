@@ -252,6 +252,8 @@ def test_page_says_what_passed_and_what_is_not_proven() -> None:
     unproven = text.partition("## Not proven")[2]
     assert "- armv6, server: " in unproven
     assert "- armv6, single: " not in unproven
+    assert "- armv7: no scenario at all\n" in unproven
+    assert "- armv6: " not in unproven
     assert "real hardware" in unproven
 
 

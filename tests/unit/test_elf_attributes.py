@@ -4,7 +4,13 @@ import random
 
 import pytest
 
-from buildsys.elf.attributes import ArmTag, RiscvTag, parse_attributes, value_name
+from buildsys.elf.attributes import (
+    ArmTag,
+    RiscvTag,
+    parse_attributes,
+    riscv_extensions,
+    value_name,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -75,6 +81,21 @@ def test_big_endian_lengths() -> None:
     found = parse_attributes(data, "aeabi", little_endian=False)
     assert found is not None
     assert found.numbers(ArmTag.CPU_ARCH) == (6,)
+
+
+@pytest.mark.parametrize(
+    ("arch", "named"),
+    [
+        ("rv64i2p1_m2p0_zicsr2p0", {"rv64i", "m", "zicsr"}),
+        ("RV64I2P1_ZBA1P0", {"rv64i", "zba"}),
+        ("rv64i2p1_zve32x1p0_zvl128b1p0", {"rv64i", "zve32x", "zvl128b"}),
+        ("rv64i2p1_xtheadba10p12", {"rv64i", "xtheadba"}),
+        ("rv64gc", {"rv64gc"}),
+        ("", {""}),
+    ],
+)
+def test_riscv_extensions(arch: str, named: set[str]) -> None:
+    assert riscv_extensions(arch) == named
 
 
 def test_riscv() -> None:

@@ -220,6 +220,59 @@ def test_amd64_level_of_go() -> None:
     assert broken(file, AMD64) == [("go", "GOAMD64", "v3")]
 
 
+# What clang 21 (zig 0.16.0) writes for -mcpu=baseline_rv64.
+RV64GC = "rv64i2p1_m2p0_a2p1_f2p2_d2p2_c2p0_zicsr2p0_zmmul1p0_zaamo1p0_zalrsc1p0_zca1p0_zcd1p0"
+RISCV64 = Bounds("riscv", 64, "little", riscv_isa="rv64gc", go=(("GORISCV64", "rva20u64"),))
+
+
+def riscv(*archs: str, **changes: object) -> ElfFacts:
+    said = Attributes(tuple((5, arch) for arch in archs)) if archs else None
+    usual = {"machine": "riscv", "bits": 64, "arm": None, "eabi": None, "float_abi": "double"}
+    return facts(riscv=said, **{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        (riscv(RV64GC), []),
+        (riscv(RV64GC + "_zbb1p0_zba1p0"), [("attributes", "RISCV_arch", "zba, zbb")]),
+        (riscv(RV64GC, RV64GC + "_v1p0"), [("attributes", "RISCV_arch", "v")]),
+        (riscv("rv32i2p1"), [("attributes", "RISCV_arch", "rv32i")]),
+        (riscv("rv64gc"), [("attributes", "RISCV_arch", "rv64gc")]),
+        (riscv(RV64GC, float_abi="soft"), [("abi", "float ABI", "soft")]),
+        (riscv(), [("attributes", "build attributes", "none")]),
+        (riscv(kind="REL"), []),
+        (riscv(go=GoBuild("go1", "", "", (("GORISCV64", "rva20u64"),))), []),
+        (
+            riscv(go=GoBuild("go1", "", "", (("GORISCV64", "rva22u64"),))),
+            [("go", "GORISCV64", "rva22u64")],
+        ),
+    ],
+)
+def test_riscv_extensions_are_bounded(file: ElfFacts, expected: list[tuple[str, str, str]]) -> None:
+    assert broken(file, RISCV64) == expected
+
+
+def test_riscv_without_a_bound_is_not_judged() -> None:
+    assert violations(riscv("rv64i2p1_v1p0"), replace(RISCV64, riscv_isa=None, go=())) == ()
+
+
+@pytest.mark.parametrize(
+    ("endian", "abi", "expected"),
+    [
+        ("little", 2, []),
+        ("little", 0, []),
+        ("little", 1, [("abi", "ELF ABI", "v1")]),
+        ("big", 1, []),
+    ],
+)
+def test_little_endian_power_is_elf_v2(
+    endian: str, abi: int, expected: list[tuple[str, str, str]]
+) -> None:
+    file = facts(machine="ppc64", bits=64, endian=endian, arm=None, eabi=None, ppc64_abi=abi)
+    assert broken(file, Bounds("ppc64", 64, endian)) == expected
+
+
 @pytest.mark.parametrize(
     ("machine", "bits", "endian"),
     [
@@ -242,6 +295,7 @@ def test_other_targets_need_few_words(machine: str, bits: int, endian: str) -> N
         ({"machine": "amd64"}, "machine: 'amd64' is none of 386, "),
         ({"cpu_arch": "v6Z"}, "cpu_arch: 'v6Z' is none of v6, v6K, v6KZ, v7, v8-A"),
         ({"fp_arch": "VFP2"}, "fp_arch: 'VFP2' is none of none, VFPv2"),
+        ({"riscv_isa": "rv64g"}, "riscv_isa: 'rv64g' is none of rv64gc"),
         ({"endian": "middle"}, "endian: 'middle' is none of little, big"),
         ({"bits": 31}, "bits: 31 is neither 32 nor 64"),
         ({"cpu_arch": None}, "thumb: needs cpu_arch as well"),

@@ -11,8 +11,9 @@ import pytest
 
 from buildsys.emulator import Emulator, find_emulator, is_elf, is_native
 from buildsys.errors import MissingToolError
+from buildsys.load import load_project
 
-from .conftest import Tree
+from .conftest import CHECKOUT, Tree
 
 pytestmark = pytest.mark.unit
 
@@ -105,11 +106,25 @@ def test_arm_is_never_native_here(
     assert is_native(tree.load().targets["armv6"]) == native
 
 
-def test_amd64_is_native_on_amd64(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree.edit("toolchains/other.toml", 'GOARCH = "arm"', 'GOARCH = "amd64"')
-    tree.edit("toolchains/other.toml", "linux/arm/v7", "linux/amd64")
-    target = tree.load().targets["other"]
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    assert is_native(target)
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert not is_native(target)
+@pytest.mark.parametrize(
+    ("target", "machines"),
+    [
+        ("amd64", {"x86_64"}),
+        ("arm64", {"aarch64"}),
+        ("riscv64", {"riscv64"}),
+        ("s390x", {"s390x"}),
+        ("ppc64le", {"ppc64le"}),
+        ("386", {"i686"}),
+        ("armv7", set()),
+    ],
+)
+def test_each_host_runs_its_own_target(
+    monkeypatch: pytest.MonkeyPatch, target: str, machines: set[str]
+) -> None:
+    loaded = load_project(CHECKOUT).targets[target]
+    words = ("x86_64", "aarch64", "riscv64", "s390x", "ppc64le", "i686", "armv7l", "ppc64")
+    native = set()
+    for word in words:
+        monkeypatch.setattr(platform, "machine", lambda word=word: word)
+        native |= {word} if is_native(loaded) else set()
+    assert native == machines

@@ -13,7 +13,7 @@ from buildsys.errors import CheckError, CommandError, ConfigError
 from buildsys.load import load_project
 from buildsys.model import GoModuleSource, GoOptions, Recipe
 from buildsys.sandbox import Sandbox
-from buildsys.styles import HOST_TOOLS, STYLES, Context, c, copy, go, kconfig, meson
+from buildsys.styles import HOST_TOOLS, STYLES, Context, autotools, c, copy, go, kconfig, meson
 from buildsys.styles.context import fill
 from buildsys.styles.kconfig import changed, values
 from buildsys.toolchain import Toolchain
@@ -233,6 +233,18 @@ def test_kconfig_value_that_does_not_survive(context: Context, sed: str, lost: s
     assert not list(context.sandbox.host("out").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("armv6", "arm-linux-musleabihf"),
+        ("386", "i686-linux-musl"),
+        ("ppc64le", "powerpc64le-linux-musl"),
+    ],
+)
+def test_configure_scripts_are_told_a_machine_that_they_know(name: str, host: str) -> None:
+    assert autotools.host(load_project(CHECKOUT).targets[name]) == host
+
+
 ARMV6 = """\
 [binaries]
 c = 'cc'
@@ -260,6 +272,8 @@ def test_cross_file_of_armv6(context: Context) -> None:
     ("triple", "family", "endian"),
     [
         ("x86_64-linux-musl", "x86_64", "little"),
+        ("x86-linux-musl", "x86", "little"),
+        ("aarch64-linux-musl", "aarch64", "little"),
         ("riscv64-linux-musl", "riscv64", "little"),
         ("powerpc64le-linux-musl", "ppc64", "little"),
         ("s390x-linux-musl", "s390x", "big"),

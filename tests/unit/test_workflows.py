@@ -200,7 +200,8 @@ def test_no_workflow_lists_targets() -> None:
     """But for the tests, which take one target's artifacts instead of building them."""
     for name in load_project(CHECKOUT).targets:
         for workflow in ("build", "release"):
-            assert name not in WORKFLOWS[workflow].text
+            words = re.findall(r"\w+", WORKFLOWS[workflow].text)  # a commit may hold a name
+            assert name not in words
 
 
 def test_what_is_saved_in_a_cache_is_what_is_restored() -> None:

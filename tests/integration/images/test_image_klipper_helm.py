@@ -15,7 +15,7 @@ import pytest
 
 from buildsys.app import App, raise_failures
 from buildsys.model import Target
-from buildsys.styles.go import _environment as go_environment
+from buildsys.styles.go import environment as go_environment
 from buildsys.verify.scenario import PORT
 
 from .cluster import Cluster, open_cluster
