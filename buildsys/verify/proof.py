@@ -20,7 +20,10 @@ Made by `invoke proof` from the verdicts in `docs/proof/`, which are those of `i
 calls available, and what is resident of k3s. The sha256 names the executable that was booted.
 """
 
-_KEPT = ("kind", "target", "file", "sha256", "passed", "started", "seconds", "facts", "steps")
+_KEPT = (
+    *("kind", "target", "file", "sha256", "passed", "started", "seconds"),
+    *("facts", "steps", "runs"),
+)
 
 
 def keep(artifacts: Path, docs: Path, project: Project) -> list[Path]:
@@ -43,7 +46,7 @@ def keep(artifacts: Path, docs: Path, project: Project) -> list[Path]:
     written = []
     for path in found:
         verdict = json.loads(path.read_text("utf-8"))
-        short = {key: verdict[key] for key in _KEPT}
+        short = {key: verdict[key] for key in _KEPT if key in verdict}
         place = folder / path.name
         write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
         for number, picture in enumerate(pictures(short), 1):
@@ -110,6 +113,9 @@ def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
         f"`{verdict['file']}`, sha256 `{verdict['sha256']}`, {verdict['started']}, on "
         f"{facts['machine']} under {facts['kernel']}; {facts['wall_seconds']} wall seconds."
     )
+    runs = verdict.get("runs", ())
+    if len(runs) > 1:
+        yield _of_runs(runs)
     if "older" in facts:
         yield f"The older executable has the sha256 `{facts['older']}`."
     yield ""
@@ -132,6 +138,13 @@ def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
     for number, _ in enumerate(pictures(verdict), 1):
         yield f"![memory over guest time](proof/{name}-{number}.svg)"
         yield ""
+
+
+def _of_runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    ended = ", ".join(f"{run['seconds']}{'' if run['passed'] else ' FAILED'}" for run in runs)
+    failed = sum(not run["passed"] for run in runs)
+    said = f"{failed} of them FAILED" if failed else "all passed"
+    return f"These bytes were tried {len(runs)} times, {said}: {ended} seconds."
 
 
 def _first_line(text: str) -> str:

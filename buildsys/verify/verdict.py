@@ -18,6 +18,8 @@ from buildsys.errors import BuildsysError
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What a program may print and XML 1.0 cannot hold."""
 
+_RUN = ("started", "passed", "seconds")
+
 
 @dataclass
 class Step:
@@ -89,14 +91,27 @@ class Verdict:
     def write(self, folder: Path) -> Path:
         """Write `<target>-<kind>.json` and `.xml` into `folder`; the JSON's path.
 
-        For an executable of a smaller profile its name stands after the target's.
+        For an executable of a smaller profile its name stands after the target's. Its `runs` are
+        those of the same bytes before, and this one: what fails now and then is not forgotten.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.subject.name.removeprefix('k3s-')}-{self.kind}.json"
         data = self.as_json()
+        data["runs"] = [*_runs_before(path, self.sha256), {key: data[key] for key in _RUN}]
         write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
         write_atomic(path.with_suffix(".xml"), junit(data))
         return path
+
+
+def _runs_before(path: Path, sha256: str) -> list[dict[str, Any]]:
+    """The runs of the same bytes in the verdict that is there; none in one that cannot be read."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["sha256"] != sha256:
+            return []
+        return list(data.get("runs") or [{key: data[key] for key in _RUN}])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:

@@ -274,6 +274,13 @@ def test_pictures_are_whole_and_name_their_lines() -> None:
     assert "swapped" not in texts
 
 
+def test_page_says_how_often_the_same_bytes_were_tried() -> None:
+    runs = [{"passed": True, "seconds": 612.5}, {"passed": False, "seconds": 90.0}]
+    assert "were tried" not in proof.page({"armv6-single": verdict() | {"runs": runs[:1]}}, PROJECT)
+    text = proof.page({"armv6-single": verdict() | {"runs": runs}}, PROJECT)
+    assert "tried 2 times, 1 of them FAILED: 612.5, 90.0 FAILED seconds." in text
+
+
 def test_each_board_has_its_pictures_and_its_name() -> None:
     two = verdict()
     (beats,) = two["facts"]["boots"]

@@ -101,3 +101,28 @@ def test_a_verdict_is_about_the_bytes_that_were_tried(verdict: Verdict) -> None:
     before = verdict.as_json()["sha256"]
     verdict.subject.write_bytes(b"built anew meanwhile")
     assert verdict.as_json()["sha256"] == before
+
+
+def test_runs_of_the_same_bytes_are_kept(verdict: Verdict, tmp_path: Path) -> None:
+    """A run that failed is still to be seen when the next one passes."""
+    fail(verdict, "one", "why")
+    verdict.write(tmp_path)
+    again = Verdict("audit", "armv6", verdict.subject, verdict.log, started=60.0)
+    with again.step("one"):
+        pass
+    runs = json.loads(again.write(tmp_path).read_text("utf-8"))["runs"]
+    assert [(run["started"], run["passed"]) for run in runs] == [
+        ("1970-01-01T00:00:00Z", False),
+        ("1970-01-01T00:01:00Z", True),
+    ]
+
+
+def test_runs_of_other_bytes_and_torn_files_are_not_kept(verdict: Verdict, tmp_path: Path) -> None:
+    with verdict.step("one"):
+        pass
+    path = verdict.write(tmp_path)
+    verdict.subject.write_bytes(b"another")
+    another = Verdict("audit", "armv6", verdict.subject, verdict.log)
+    assert len(json.loads(another.write(tmp_path).read_text("utf-8"))["runs"]) == 1
+    path.write_bytes(b'{"sha256": ')
+    assert len(json.loads(another.write(tmp_path).read_text("utf-8"))["runs"]) == 1
