@@ -11,6 +11,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import subprocess
 import tarfile
 import zipfile
 import zlib
@@ -42,6 +43,30 @@ def unpack_tar(archive: Path, folder: Path) -> None:
                 cause="the file is cut or changed",
                 action="remove it and fetch again",
             ) from error
+
+
+def deb_members(package: Path) -> dict[str, bytes]:
+    """Every file of a .deb, by its path; nothing is written to disk. Raises `CorruptError`."""
+    found = {}
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(package)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+                for member in tar:
+                    source = tar.extractfile(member) if member.isreg() else None
+                    if source:
+                        found[member.name.removeprefix("./")] = source.read()
+        except tarfile.TarError as error:
+            raise CorruptError(
+                f"{package.name} cannot be unpacked: {error}",
+                cause="the file is cut or changed",
+                action="remove it and fetch again",
+            ) from error
+    return found
 
 
 def _unpack_member(

@@ -57,6 +57,11 @@ class Cache:
         return self.root / "frames"
 
     @property
+    def emulators(self) -> Path:
+        """Unpacked emulators, by the sha256 of the package that they came in."""
+        return self.root / "emulators"
+
+    @property
     def work(self) -> Path:
         """Folders of running jobs."""
         return self.root / "work"

@@ -67,7 +67,12 @@ def find_emulator(target: Target) -> Emulator:
 
 def is_native(target: Target) -> bool:
     """Whether this host runs the target's programs itself."""
-    return _MACHINES.get(platform.machine()) == target.go["GOARCH"]
+    return runs(target.go["GOARCH"])
+
+
+def runs(architecture: str) -> bool:
+    """Whether this host is of that architecture, in Go's word."""
+    return _MACHINES.get(platform.machine()) == architecture
 
 
 def is_elf(path: Path) -> bool:

@@ -13,9 +13,9 @@ from buildsys.errors import BuildsysError, FetchError
 from buildsys.fetch import debian, go_module, yarn
 from buildsys.load import LoadedRecipe
 from buildsys.model import (
+    DebianBinary,
     DebianSource,
     GoModuleSource,
-    KernelTable,
     LocalSource,
     Source,
     YarnOptions,
@@ -31,7 +31,7 @@ PARALLEL = 4
 """Downloads at once: they wait for the network, not for cores."""
 
 
-Fetchable = Source | yarn.LockedPackages | KernelTable
+Fetchable = Source | yarn.LockedPackages | DebianBinary
 
 
 def wanted(loaded: LoadedRecipe) -> Iterator[Fetchable]:
@@ -56,8 +56,8 @@ class Fetcher:
             return go_module.lacks(source, self.cache)
         if isinstance(source, DebianSource):
             return debian.lacks(source, self.cache)
-        if isinstance(source, KernelTable):
-            return debian.lacks_kernel(source, self.cache)
+        if isinstance(source, DebianBinary):
+            return debian.lacks_binary(source, self.cache)
         if isinstance(source, yarn.LockedPackages):
             return yarn.lacks(source.loaded.recipe, self.cache)
         return None
@@ -78,8 +78,8 @@ class Fetcher:
                     go_module.fetch(source, self.cache, self.toolchain, self.go_proxy, log)
                 elif isinstance(source, DebianSource):
                     debian.fetch(source, self.cache, self.debian_mirror, log)
-                elif isinstance(source, KernelTable):
-                    debian.fetch_kernel(source, self.cache, self.debian_mirror, log)
+                elif isinstance(source, DebianBinary):
+                    debian.fetch_binary(source, self.cache, self.debian_mirror, log)
                 elif isinstance(source, yarn.LockedPackages):
                     self._fetch_packages(source.loaded, log)
                 return

@@ -1,4 +1,4 @@
-"""Debian source packages and kernels, by apt."""
+"""Debian source and binary packages, by apt."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from buildsys.archive import unpack_tar
 from buildsys.cache import Cache, file_sha256
 from buildsys.errors import CommandError, CorruptError, FetchError, HashMismatchError
 from buildsys.fetch import apt
-from buildsys.model import DebianSource, KernelTable
+from buildsys.model import DebianBinary, DebianSource
 from buildsys.patch import apply_patch
 from buildsys.run import output
 
-Pinned = DebianSource | KernelTable
-"""What comes from Debian: a source package, or a kernel's binary package."""
+Pinned = DebianSource | DebianBinary
+"""What comes from Debian."""
 
 
 def file_path(name: str, sha256: str, cache: Cache) -> Path:
@@ -23,16 +23,16 @@ def file_path(name: str, sha256: str, cache: Cache) -> Path:
     return cache.downloads / "debian" / sha256[:16] / name
 
 
-def kernel_path(kernel: KernelTable, cache: Cache) -> Path:
-    """Where a fetched kernel package lies."""
-    version = kernel.version.partition(":")[2] or kernel.version
-    name = f"{kernel.package}_{version}_{kernel.architecture}.deb"
-    return file_path(name, kernel.sha256, cache)
+def binary_path(binary: DebianBinary, cache: Cache) -> Path:
+    """Where a fetched binary package lies."""
+    version = binary.version.partition(":")[2] or binary.version
+    name = f"{binary.package}_{version}_{binary.architecture}.deb"
+    return file_path(name, binary.sha256, cache)
 
 
-def lacks_kernel(kernel: KernelTable, cache: Cache) -> str | None:
+def lacks_binary(binary: DebianBinary, cache: Cache) -> str | None:
     """The package's name if it is not there."""
-    return None if kernel_path(kernel, cache).is_file() else kernel.label
+    return None if binary_path(binary, cache).is_file() else binary.label
 
 
 def lacks(source: DebianSource, cache: Cache) -> str | None:
@@ -56,13 +56,13 @@ def fetch(source: DebianSource, cache: Cache, mirror: str | None, log: Path) -> 
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def fetch_kernel(kernel: KernelTable, cache: Cache, mirror: str | None, log: Path) -> None:
-    """Download a kernel's package and check it; raises as `fetch` does."""
-    command = apt.configured(cache, kernel.suite, mirror, log, kernel.architecture)
-    partial = _download(command, ("download",), kernel, cache, log)
-    path = kernel_path(kernel, cache)
+def fetch_binary(binary: DebianBinary, cache: Cache, mirror: str | None, log: Path) -> None:
+    """Download a binary package and check it; raises as `fetch` does."""
+    command = apt.configured(cache, binary.suite, mirror, log, binary.architecture)
+    partial = _download(command, ("download",), binary, cache, log)
+    path = binary_path(binary, cache)
     found = next(partial.glob("*.deb"), partial / path.name)
-    _take(kernel, found.rename(partial / path.name), kernel.sha256, cache)
+    _take(binary, found.rename(partial / path.name), binary.sha256, cache)
     shutil.rmtree(partial, ignore_errors=True)
 
 

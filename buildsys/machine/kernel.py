@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import lzma
 import re
-import subprocess
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import zstandard
 
+from buildsys.archive import deb_members
 from buildsys.errors import CorruptError, MissingToolError
 from buildsys.model import KernelTable
 
@@ -39,7 +38,7 @@ def read_kernel(package: Path, table: KernelTable, wanted: Iterable[str]) -> Ker
     Raises `MissingToolError` for a module that this kernel does not have, `CorruptError` for a
     package without what the target names.
     """
-    members = _members(package)
+    members = deb_members(package)
     names = {_module_name(path): path for path in members if ".ko" in PurePosixPath(path).suffixes}
     builtin = _builtin(members)
     modules: dict[str, bytes] = {}
@@ -53,30 +52,6 @@ def read_kernel(package: Path, table: KernelTable, wanted: Iterable[str]) -> Ker
         modules=modules,
         needs=needs,
     )
-
-
-def _members(package: Path) -> dict[str, bytes]:
-    """Every file of the package that may be wanted, by its path; nothing is written to disk."""
-    found = {}
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(package)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-                for member in tar:
-                    source = tar.extractfile(member) if member.isreg() else None
-                    if source:
-                        found[member.name.removeprefix("./")] = source.read()
-        except tarfile.TarError as error:
-            raise CorruptError(
-                f"{package.name} cannot be unpacked: {error}",
-                cause="the file is cut or changed",
-                action="remove it and fetch again",
-            ) from error
-    return found
 
 
 def _module_name(path: str) -> str:

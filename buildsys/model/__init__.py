@@ -20,7 +20,7 @@ from buildsys.model.profile import FULL, Missing, Profile, bundle_suffix
 from buildsys.model.recipe import Output, Patch, Recipe, RecipeTest
 from buildsys.model.release import ReleaseTable, UpstreamTable
 from buildsys.model.scenario import HOST, ScenarioTable, Step
-from buildsys.model.source import DebianSource, GoModuleSource, LocalSource, Source
+from buildsys.model.source import DebianBinary, DebianSource, GoModuleSource, LocalSource, Source
 from buildsys.model.target import Target
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "COptions",
     "CertdataOptions",
     "CopyOptions",
+    "DebianBinary",
     "DebianSource",
     "DeviceTreeEdit",
     "Frozen",

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from buildsys.model.base import Frozen, InnerPath, Sentence, Sha256
-from buildsys.model.source import DebianName
+from buildsys.model.base import Frozen, InnerPath, Sentence
+from buildsys.model.source import DebianBinary, DebianName
 
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,=+-]*$")]
 """One argument of QEMU, or a part of one."""
@@ -16,24 +16,11 @@ Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")
 """A kernel module's name, with underscores."""
 
 
-class KernelTable(Frozen):
-    """A kernel as Debian ships it for the board: a binary package, pinned by the file's sha256.
+class KernelTable(DebianBinary):
+    """A kernel as Debian ships it for the board; `image` and `device_tree` are paths in it."""
 
-    `image` and `device_tree` are paths in the package.
-    """
-
-    package: DebianName
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.+~:-]*$")]
-    suite: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
-    architecture: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
-    sha256: Sha256
     image: InnerPath
     device_tree: InnerPath | None = None
-
-    @property
-    def label(self) -> str:
-        """How the package is named to people."""
-        return f"debian:{self.package}:{self.architecture}={self.version}"
 
     @property
     def release(self) -> str:

@@ -53,6 +53,21 @@ class GoModuleSource(Frozen):
         return datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC) if found else None
 
 
+class DebianBinary(Frozen):
+    """A Debian binary package, pinned by the file's sha256."""
+
+    package: DebianName
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.+~:-]*$")]
+    suite: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+    architecture: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
+    sha256: Sha256
+
+    @property
+    def label(self) -> str:
+        """How the package is named to people."""
+        return f"debian:{self.package}:{self.architecture}={self.version}"
+
+
 class DebianSource(Frozen):
     """A Debian source package: each file of its .dsc with its sha256."""
 

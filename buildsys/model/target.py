@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from buildsys.elf import Bounds, Guarded
-from buildsys.model.base import Frozen, Name, Sentence
+from buildsys.model.base import Frozen, InnerPath, Name, Sentence
 from buildsys.model.board import BoardDefault
 from buildsys.model.machine import MachineTable
 from buildsys.model.release import ReleaseTable
+from buildsys.model.source import DebianBinary
 
 Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le", "386"]
 
@@ -60,11 +61,22 @@ class ElfTable(Frozen):
         return Bounds(**values, go=tuple(self.go.items()), guarded=guarded)
 
 
+class EmulatorPackage(DebianBinary):
+    """A qemu-user of Debian's where the host's own would not do, and the program's path in it."""
+
+    program: InnerPath
+    why: Sentence
+
+
 class EmulatorTable(Frozen):
-    """qemu-user: the program's suffix (qemu-<user>-static) and the CPU that it plays."""
+    """qemu-user: the program's suffix (qemu-<user>-static) and the CPU that it plays.
+
+    The host's program is taken, or on a host of its architecture that of `package`.
+    """
 
     user: str
     cpu: str
+    package: EmulatorPackage | None = None
 
 
 class ControlTable(Frozen):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from buildsys.cache import Cache
-from buildsys.emulator import find_emulator, is_native
+from buildsys.emulator import Emulator
 from buildsys.errors import MissingToolError, SmokeError
 from buildsys.model import Target
 from buildsys.report import Progress
@@ -24,9 +24,10 @@ READY_SECONDS = {"emulated": 900, "native": 180}
 
 @dataclass(frozen=True)
 class Smoker:
-    """Runs the smoke scenario on executables of one target."""
+    """Runs the smoke scenario on executables of one target; without an emulator natively."""
 
     target: Target
+    emulator: Emulator | None
     cache: Cache
     root: Path
     progress: Progress
@@ -51,19 +52,18 @@ class Smoker:
         return verdict
 
     def _scenario(self, executable: Path, folder: Path) -> Scenario:
-        native = is_native(self.target)
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder)}
         registration = ""
-        if not native:
-            emulator = find_emulator(self.target)
-            registration = emulator.registration(f"k3s-{self.target.name}", executable).decode()
-            environment["QEMU_CPU"] = emulator.cpu
+        if self.emulator:
+            name = f"k3s-{self.target.name}"
+            registration = self.emulator.registration(name, executable).decode()
+            environment["QEMU_CPU"] = self.emulator.cpu
         return Scenario(
             executable=str(executable.absolute()),
             folder=str(folder),
             registration=registration,
             environment=environment,
-            ready_seconds=READY_SECONDS["native" if native else "emulated"],
+            ready_seconds=READY_SECONDS["emulated" if self.emulator else "native"],
         )
 
     def _run(self, verdict: Verdict, scenario: Scenario, log: Path) -> None:
