@@ -108,9 +108,9 @@ def emulator_of(app: App, target: Target) -> Emulator:
     package = target.emulator.package
     if not (package and runs(package.architecture)):
         return find_emulator(target)
-    _have(app, package)
     place = app.cache.emulators / package.sha256[:16] / PurePath(package.program).name
     if not place.is_file():
+        _have(app, package)
         found = deb_members(debian.binary_path(package, app.cache))
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, found[package.program], mode=0o755)

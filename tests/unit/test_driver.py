@@ -75,7 +75,9 @@ def test_a_guest_is_heard_while_the_host_is_busy(play: Play) -> None:
     beats = [say(state(float(n))) for n in range(10, 4000)]
     running = play([booted(), *beats]).running()
     running.boot(60)
-    running.listen("host", 0.5)
+    for _ in range(100):  # how much is heard at a time depends on this host
+        if running.uptime < 3999:
+            running.listen("host", 0.1)
     assert running.uptime == 3999.0
 
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from buildsys.app import App, Settings
 from buildsys.emulator import Emulator, find_emulator, is_elf, is_native
 from buildsys.errors import MissingToolError
+from buildsys.fetch.debian import binary_path
 from buildsys.load import load_project
+from buildsys.verify.verbs import emulator_of
 
 from .conftest import CHECKOUT, Tree
+
+CONTROL = """\
+Package: qemu-user
+Version: 1
+Architecture: amd64
+Maintainer: a test
+Description: a test
+"""
 
 pytestmark = pytest.mark.unit
 
@@ -128,3 +141,40 @@ def test_each_host_runs_its_own_target(
         monkeypatch.setattr(platform, "machine", lambda word=word: word)
         native |= {word} if is_native(loaded) else set()
     assert native == machines
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(Settings(cache=str(tmp_path / "cache")))
+
+
+def test_a_target_may_bring_its_emulator(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unpacked once; the package may go then."""
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    target = app.project.targets["386"]
+    package = target.emulator.package
+    assert package
+    for name, text in (("DEBIAN/control", CONTROL), (package.program, "of the package")):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    deb = binary_path(package, app.cache)
+    deb.parent.mkdir(parents=True)
+    subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
+    emulator = emulator_of(app, target)
+    deb.unlink()
+    assert emulator_of(app, target) == emulator
+    assert emulator.cpu == target.emulator.cpu
+    assert emulator.program.read_text() == "of the package"
+    assert os.access(emulator.program, os.X_OK)
+
+
+def test_the_package_is_for_hosts_that_run_it(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="none of qemu-i386-static, qemu-i386 is installed"):
+        emulator_of(app, app.project.targets["386"])
