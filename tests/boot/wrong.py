@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,34 +10,11 @@ from buildsys.app import App, BuildResult, Settings, raise_failures
 from buildsys.build import Built
 from buildsys.bundle import Bundler
 from buildsys.load import Project
-from buildsys.model import Target
 from buildsys.model.target import ElfTable
 from buildsys.plan import Plan
 from buildsys.sandbox import can_isolate
 from buildsys.scheduler import Outcome
 from buildsys.store import Artifact
-
-NEWER = "armv6-as-v7"
-
-
-def newer_target(target: Target) -> Target:
-    """As a file in toolchains/ would say it: the next CPU up, and no bounds for what it runs."""
-    assert target.control
-    table = target.model_dump(mode="json", exclude_defaults=True)
-    table |= {
-        "name": NEWER,
-        "go": {**target.go, "GOARM": "7"},
-        "c": {"triple": target.c.triple, "mcpu": target.control.mcpu},
-        "elf": {"machine": target.elf.machine, "bits": target.elf.bits},
-        "image": {"platform": "linux/arm/v7"},
-    }
-    return Target.model_validate_json(json.dumps(table))
-
-
-def with_newer_target(project: Project, name: str) -> Project:
-    """The project and the target NEWER, which is `name` for the next CPU up."""
-    newer = newer_target(project.targets[name])
-    return dataclasses.replace(project, targets={**project.targets, newer.name: newer})
 
 
 def without_patch(project: Project, recipe: str, word: str) -> Project:
