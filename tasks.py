@@ -297,10 +297,10 @@ def report(_: Context, arch: Any, json: bool = False) -> None:
 
 @task(help=_help("json"))
 def proof(_: Context, json: bool = False) -> None:
-    """Write docs/proof.md and its pictures from the verdicts of what was booted."""
+    """Write docs/proof.md, its pictures and README's table of targets from the verdicts at hand."""
     with reported():
         app = App(Settings())
-        show.paths(keep(app.artifacts, app.root / "docs", app.project), as_json=json)
+        show.paths(keep(app.artifacts, app.root, app.project), as_json=json)
 
 
 @task(
