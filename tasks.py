@@ -25,6 +25,8 @@ from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
 from buildsys.download import download as receive
 from buildsys.model import FULL
+from buildsys.page import write as write_report
+from buildsys.page.write import raise_untried
 from buildsys.release import pipeline
 from buildsys.release.context import asked
 from buildsys.verify.narrow import narrow, raise_found
@@ -281,12 +283,24 @@ def download(
         show.downloaded(receive(app, request), as_json=json)
 
 
+@task(iterable=["arch"], help=_help("arch", "json"))
+def report(_: Context, arch: Any, json: bool = False) -> None:
+    """Write artifacts/report.html: jobs, sizes, verdicts and memory of what is built, in one file.
+
+    It asks no network when it is read. Without --arch it shows every target that is built.
+    """
+    with reported():
+        path, facts = write_report(App(Settings()), arch)
+        show.report(path, facts, as_json=json)
+        raise_untried(facts)
+
+
 @task(help=_help("json"))
 def proof(_: Context, json: bool = False) -> None:
-    """Write docs/proof.md and its pictures from the verdicts of what was booted."""
+    """Write docs/proof.md, its pictures and README's table of targets from the verdicts at hand."""
     with reported():
         app = App(Settings())
-        show.paths(keep(app.artifacts, app.root / "docs", app.project), as_json=json)
+        show.paths(keep(app.artifacts, app.root, app.project), as_json=json)
 
 
 @task(

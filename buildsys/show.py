@@ -22,6 +22,7 @@ from buildsys.download import Downloaded
 from buildsys.errors import CorruptError, MissingToolError
 from buildsys.load import Project
 from buildsys.model import LocalSource, Target, bundle_suffix
+from buildsys.page.collect import Facts
 from buildsys.plan import ANY, Job, Plan
 from buildsys.release.plan import Done
 from buildsys.report import print_table
@@ -351,6 +352,25 @@ def paths(written: Sequence[Path], *, as_json: bool) -> None:
         print_json([str(path) for path in written])
     else:
         print("\n".join(str(path) for path in written))
+
+
+def report(path: Path, facts: Facts, *, as_json: bool) -> None:
+    """Where the report lies, and in short what it shows."""
+    if not as_json:
+        print(path)
+        return
+    made = [
+        {
+            "file": f"k3s-{one.suffix}",
+            "target": one.record.target,
+            "sha256": one.record.sha256,
+            "size": one.record.size,
+            "verdicts": {v.data.kind: v.state for v in one.verdicts}
+            | dict.fromkeys(one.lacks, "none"),
+        }
+        for one in facts.made
+    ]
+    print_json({"report": str(path), "executables": made})
 
 
 def released(tag: object, root: Path, done: Sequence[Done], *, as_json: bool) -> None:

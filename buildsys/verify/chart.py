@@ -56,18 +56,19 @@ class _Scale:
         return round(HEIGHT - BOTTOM - mib / self.highest * (HEIGHT - TOP - BOTTOM), 1)
 
 
-def _distance(largest: float, lines: int) -> int:
+def distance(largest: float, lines: int) -> int:
+    """The distance between grid lines that needs at most `lines` of them."""
     return next((step for step in _STEPS if largest / step <= lines), _STEPS[-1])
 
 
 def _grid(scale: _Scale) -> Iterator[str]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    step = _distance(scale.highest, 6)
+    step = distance(scale.highest, 6)
     for mib in range(0, int(scale.highest) + 1, step):
         y = scale.y(mib)
         yield f'<line x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}" stroke="#ddd"/>'
         yield _text(LEFT - 6, y + 4, str(mib), "end")
-    step = _distance(scale.longest, 10)
+    step = distance(scale.longest, 10)
     for second in range(0, int(scale.longest) + 1, step):
         x = scale.x(second)
         yield _text(x, bottom + 16, str(second), "middle")

@@ -1,4 +1,4 @@
-"""docs/proof.md: what was booted, on which bytes, and what is not proven. From verdicts only."""
+"""docs/proof.md: what was tried, on which bytes, and what is not proven. From verdicts only."""
 
 from __future__ import annotations
 
@@ -11,52 +11,69 @@ from typing import Any
 from buildsys.cache import write_atomic
 from buildsys.errors import NotBuiltError
 from buildsys.load import Project
+from buildsys.verify import status
 from buildsys.verify.chart import Series, chart
 
 HEADER = """# Proof
 
-Made by `invoke proof` from the verdicts in `docs/proof/`, which are those of `invoke smoke
---scenario`; a test compares it. A guest second is the emulated board's; memory is what its kernel
-calls available, and what is resident of k3s. The sha256 names the executable that was booted.
+Made by `invoke proof` from the verdicts in `docs/proof/`, which are those of `invoke audit` and
+`invoke smoke`, with and without a scenario; a test compares it. `docs/verdicts.md` explains them.
+A guest second is the emulated board's; memory is what its kernel calls available, and what is
+resident of k3s. The sha256 names the executable that was tried.
 """
 
-_KEPT = (
-    *("kind", "target", "file", "sha256", "passed", "started", "seconds"),
-    *("facts", "steps", "runs"),
-)
+BOOTLESS = ("audit", "smoke")
+"""The kinds of verdict that boot no machine. Of these only the failures are kept by name."""
+
+_KEPT = ("kind", "target", "file", "sha256", "passed", "started", "seconds")
 
 
-def keep(artifacts: Path, docs: Path, project: Project) -> list[Path]:
-    """Copy the scenarios' verdicts to `docs/proof`, draw them, write the page; what was written.
+def keep(artifacts: Path, root: Path, project: Project) -> list[Path]:
+    """Copy verdicts to `docs/proof` below `root`, draw boots, write page and README's table.
 
-    Raises `NotBuiltError` where there is no verdict.
+    Returns what was written. Raises `NotBuiltError` where there is no verdict, and `CorruptError`
+    for a README without a place for the table.
     """
     found = [
         path
-        for name in project.scenarios
+        for name in (*BOOTLESS, *project.scenarios)
         for path in sorted((artifacts / "verdicts").glob(f"*-{name}.json"))
     ]
     if not found:
         raise NotBuiltError(
-            f"no scenario has a verdict in {artifacts / 'verdicts'}",
-            action="run `invoke smoke --arch ARCH --scenario NAME`; `invoke smoke --list` has them",
+            f"nothing has a verdict in {artifacts / 'verdicts'}",
+            action="run `invoke audit --arch ARCH`, `invoke smoke --arch ARCH`, or with --scenario "
+            "NAME; `invoke smoke --list` has them",
         )
-    folder = docs / "proof"
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for path in found:
-        verdict = json.loads(path.read_text("utf-8"))
-        short = {key: verdict[key] for key in _KEPT if key in verdict}
-        place = folder / path.name
-        write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
-        for number, picture in enumerate(pictures(short), 1):
-            name = place.with_name(f"{path.stem}-{number}.svg")
-            write_atomic(name, picture.encode())
-            written.append(name)
-        written.append(place)
-    page_path = docs / "proof.md"
-    write_atomic(page_path, page(kept(docs), project).encode())
-    return [*written, page_path]
+    docs, readme = root / "docs", root / "README.md"
+    (docs / "proof").mkdir(parents=True, exist_ok=True)
+    written = [one for path in found for one in _keep_one(path, docs / "proof")]
+    verdicts = kept(docs)
+    table = status.placed(readme.read_text("utf-8"), status.table([*verdicts.values()], project))
+    for path, text in ((docs / "proof.md", page(verdicts, project)), (readme, table)):
+        write_atomic(path, text.encode())
+        written.append(path)
+    return written
+
+
+def _keep_one(path: Path, folder: Path) -> Iterator[Path]:
+    short = shortened(json.loads(path.read_text("utf-8")))
+    place = folder / path.name
+    write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
+    for number, picture in enumerate(pictures(short), 1):
+        name = place.with_name(f"{path.stem}-{number}.svg")
+        write_atomic(name, picture.encode())
+        yield name
+    yield place
+
+
+def shortened(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a verdict."""
+    short = {key: verdict[key] for key in (*_KEPT, "runs") if key in verdict}
+    if verdict["kind"] not in BOOTLESS:
+        return {**short, "facts": verdict["facts"], "steps": verdict["steps"]}
+    failed = {s["name"]: _first_line(s["detail"]) for s in verdict["steps"] if not s["passed"]}
+    return {**short, "tried": len(verdict["steps"]), "failed": failed}
 
 
 def kept(docs: Path) -> dict[str, Any]:
@@ -67,7 +84,7 @@ def kept(docs: Path) -> dict[str, Any]:
 
 def pictures(verdict: Mapping[str, Any]) -> Iterator[str]:
     """One picture for each boot of a verdict."""
-    facts = verdict["facts"]
+    facts = verdict.get("facts", {})
     beats = facts.get("boots", ())
     boards = facts.get("boards", [""] * len(beats))  # one board is not named
     boots = [boot for boot in zip(boards, beats, strict=True) if boot[1]]
@@ -97,11 +114,27 @@ def _of_board(
 
 def page(verdicts: Mapping[str, Mapping[str, Any]], project: Project) -> str:
     """The whole page."""
-    lines = [HEADER]
-    for name, verdict in verdicts.items():
+    boots = {n: v for n, v in verdicts.items() if v["kind"] not in BOOTLESS}
+    lines = [HEADER, *_bootless([v for v in verdicts.values() if v["kind"] in BOOTLESS])]
+    for name, verdict in boots.items():
         lines += _section(name, verdict)
-    lines += ["## Not proven", "", *_unproven(verdicts.values(), project), ""]
+    lines += ["## Not proven", "", *_unproven(boots.values(), project), ""]
     return "\n".join(lines)
+
+
+def _bootless(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not verdicts:
+        return
+    yield "## Audited and served, without a machine"
+    yield ""
+    yield "| executable | what | result | steps | seconds | started | sha256 |"
+    yield "|---|---|---|---|---|---|---|"
+    for one in verdicts:
+        failed = "; ".join(f"{name}: {detail}" for name, detail in one["failed"].items())
+        result = "passed" if one["passed"] else f"**FAILED**: {failed}"
+        cells = (one["tried"], one["seconds"], one["started"], f"`{one['sha256']}`")
+        yield f"| `{one['file']}` | {one['kind']} | {result} | {' | '.join(map(str, cells))} |"
+    yield ""
 
 
 def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:

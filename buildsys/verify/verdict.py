@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import BuildsysError
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What a program may print and XML 1.0 cannot hold."""
 
 _RUN = ("started", "passed", "seconds")
@@ -146,7 +146,7 @@ def junit(data: dict[str, Any]) -> bytes:
             suite, "testcase", classname=data["kind"], name=step["name"], time=str(step["seconds"])
         )
         if not step["passed"]:
-            detail = _NOT_XML.sub("\ufffd", step["detail"])
+            detail = NOT_XML.sub("\ufffd", step["detail"])
             failure = ElementTree.SubElement(case, "failure", message=detail[:200])
             failure.text = detail
     ElementTree.indent(suite)

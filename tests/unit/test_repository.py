@@ -24,6 +24,11 @@ PURE = [
         for name in ("channels", "checksums", "notes", "plan", "preflight", "version")
     ),
     *(CHECKOUT / f"buildsys/ci/{name}.py" for name in ("matrix", "steps")),
+    *(
+        CHECKOUT / f"buildsys/page/{name}.py"
+        for name in ("document", "markup", "sizes", "timeline", "treemap", "verdicts")
+    ),
+    *(CHECKOUT / f"buildsys/verify/{name}.py" for name in ("chart", "status")),
 ]
 
 EFFECTS = {

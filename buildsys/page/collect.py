@@ -1,0 +1,196 @@
+"""What a report is made of, read from the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from buildsys.cache import file_sha256
+from buildsys.errors import CorruptError, NotBuiltError
+from buildsys.load import Project
+from buildsys.model import Target, bundle_suffix
+from buildsys.plan import ANY
+
+
+class _Data(BaseModel):
+    """A part of what a verb left; what the report does not show is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Component(_Data):
+    """A component of a bundle; sizes in bytes."""
+
+    name: str
+    version: str
+    license: str
+    size: int
+    compressed: int
+    embedded: bool = False
+
+
+class Record(_Data):
+    """`k3s-<target>.json`."""
+
+    target: str
+    profile: str
+    version: str
+    go: str
+    sha256: str
+    size: int
+    components: tuple[Component, ...]
+    images: tuple[Component, ...]
+
+
+class StepData(_Data):
+    """A step of a verdict; seconds of wall time."""
+
+    name: str
+    passed: bool
+    seconds: float
+    detail: str
+    facts: dict[str, Any]
+
+
+class VerdictData(_Data):
+    """A verdict as `Verdict.write` left it."""
+
+    kind: str
+    target: str
+    sha256: str
+    passed: bool
+    started: str
+    seconds: float
+    log: str
+    facts: dict[str, Any]
+    steps: tuple[StepData, ...]
+
+
+class SpanData(_Data):
+    """A piece of work; begin and end in seconds of its run."""
+
+    kind: str
+    name: str
+    begin: float
+    end: float
+
+
+class Times(_Data):
+    """`timings-<targets>.json`."""
+
+    wall_seconds: float
+    tool_share: float
+    spans: tuple[SpanData, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and its state: passed, FAILED, or stale, which is about other bytes."""
+
+    state: str
+    data: VerdictData
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle at hand: its record, its verdicts, and the kinds that its release lacks."""
+
+    suffix: str
+    record: Record
+    verdicts: tuple[Judged, ...]
+    lacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The timeline of a build; `name` is that of its targets."""
+
+    name: str
+    times: Times
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a report shows."""
+
+    made: tuple[Made, ...]
+    runs: tuple[Run, ...]
+
+
+Known = TypeVar("Known", bound=_Data)
+
+
+def collect(artifacts: Path, project: Project, targets: Sequence[Target], *, named: bool) -> Facts:
+    """What is at hand of `targets`; of those that were `named`, each must be there.
+
+    Raises `NotBuiltError`, and `CorruptError` for a file that is damaged.
+    """
+    made, empty = [], []
+    for target in targets:
+        found = list(_made(artifacts, project, target))
+        made += found
+        empty += [] if found else [target.name]
+    if not made or (named and empty):
+        raise NotBuiltError(
+            f"there is nothing to report of {', '.join(empty)} in {artifacts}",
+            cause="a report wants an executable with its JSON, as `invoke build` leaves them",
+            action=f"run `invoke build --arch {empty[0]}`",
+        )
+    names = {one.record.target for one in made}
+    return Facts(tuple(made), tuple(_runs(artifacts, names)))
+
+
+def _made(artifacts: Path, project: Project, target: Target) -> Iterator[Made]:
+    for profile in project.profiles:
+        suffix = bundle_suffix(target.name, profile)
+        executable = artifacts / f"k3s-{suffix}"
+        path = executable.with_name(f"{executable.name}.json")
+        if not (executable.is_file() and path.is_file()):
+            continue
+        record = _read(Record, path)
+        if record.sha256 != file_sha256(executable):
+            raise CorruptError(
+                f"{executable} is not what {path.name} says",
+                cause="one of them was changed or copied alone",
+                action=f"run `invoke build --arch {target.name} --profile {profile}`",
+            )
+        kinds = ("audit", "smoke", *project.scenarios)
+        verdicts = tuple(_verdicts(artifacts, suffix, kinds, record.sha256))
+        known = {one.data.kind for one in verdicts}
+        wanted = target.release.verdicts if target.release else ("audit", "smoke")
+        lacks = tuple(kind for kind in wanted if kind not in known)
+        yield Made(suffix, record, verdicts, lacks)
+
+
+def _verdicts(artifacts: Path, suffix: str, kinds: Sequence[str], sha256: str) -> Iterator[Judged]:
+    for kind in kinds:
+        path = artifacts / "verdicts" / f"{suffix}-{kind}.json"
+        if path.is_file():
+            data = _read(VerdictData, path)
+            state = "passed" if data.passed else "FAILED"
+            yield Judged(state if data.sha256 == sha256 else "stale", data)
+
+
+def _runs(artifacts: Path, names: set[str]) -> Iterator[Run]:
+    """The last run of each set of targets that has one of `names`."""
+    for path in sorted(artifacts.glob("timings-*.json")):
+        name = path.stem.removeprefix("timings-")
+        if names & {part for part in name.split("-") if part != ANY}:
+            yield Run(name, _read(Times, path))
+
+
+def _read(kind: type[Known], path: Path) -> Known:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+        raise CorruptError(
+            f"{path} is not what this version writes: {where}: {first['msg']}",
+            cause="it was cut, changed, or left by another version",
+            action="remove it, then run again what writes it",
+        ) from error
