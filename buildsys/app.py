@@ -218,11 +218,13 @@ class App:
         return removed
 
     def write_timings(self, plan: Plan) -> Path:
-        """Write the timings report of this run; its path."""
+        """Write the timings report of this run; its path. One that did nothing leaves the last."""
         names = "-".join(dict.fromkeys(job.target for job in plan.jobs)) or "none"
         path = self.artifacts / f"timings-{names}.json"
         self.artifacts.mkdir(exist_ok=True)
-        write_atomic(path, (json.dumps(self.timeline.as_json(), indent=1) + "\n").encode())
+        times = self.timeline.as_json()
+        if times["spans"] or not path.exists():
+            write_atomic(path, (json.dumps(times, indent=1) + "\n").encode())
         return path
 
 
