@@ -64,7 +64,7 @@ class ScenarioTable(Frozen):
     `files` are those of scenarios/files that lie at /scenario in the guest. With `images` the
     airgap archive lies where k3s imports it, if the executable embeds none. With `older` another
     version's executable lies at /scenario/older. After the steps come those of `round`, as often as
-    the machine's table says, then those of `last`. What runs k3s is
+    the machine's table says but no more than `most_rounds`, then those of `last`. What runs k3s is
     `steady`: its own time limits are part of what is tried, so the board's speed must not depend
     on what else the host does; see `MachineTable.icount`.
     """
@@ -80,6 +80,7 @@ class ScenarioTable(Frozen):
     steady: bool = False
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
     round: tuple[Step, ...] = ()
+    most_rounds: Annotated[int, Field(ge=1)] | None = None
     last: tuple[Step, ...] = ()
 
     @property
@@ -100,6 +101,7 @@ class ScenarioTable(Frozen):
     def steps(self, rounds: int) -> Iterator[Step]:
         """Every step of a run with that many rounds, named so that no two are alike."""
         yield from self.step
+        rounds = min(rounds, self.most_rounds or rounds)
         for number in range(1, rounds + 1) if self.round else ():
             for step in self.round:
                 yield step.model_copy(update={"name": f"{step.name}, round {number}"})

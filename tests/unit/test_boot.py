@@ -181,6 +181,8 @@ def test_rounds_are_numbered_and_stand_between() -> None:
         *("boot", "wait, round 1", "cut, round 1", "boot, round 1"),
         *("wait, round 2", "cut, round 2", "boot, round 2", "off"),
     ]
+    fewer = table.model_copy(update={"most_rounds": 1})
+    assert [step.name for step in fewer.steps(2)] == [*names[:4], "off"]
 
 
 def test_servers_on_the_host_may_start_before_the_board() -> None:
