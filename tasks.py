@@ -20,6 +20,7 @@ from buildsys.ci import pipeline as ci_pipeline
 from buildsys.ci import steps as ci_steps
 from buildsys.ci.matrix import outputs
 from buildsys.components import page as components_page
+from buildsys.docker import verbs as docker_verbs
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
@@ -181,6 +182,42 @@ def smoke(
             show.scenarios(app.project, app.targets(arch), app.artifacts, as_json=json)
         else:
             verify(app, arch, scenario, profile, older, as_json=json)
+
+
+@task(
+    iterable=["arch"],
+    help={
+        **_help("cache", "json"),
+        "arch": "target; may be given several times (default: all whose executable is there)",
+        "push": "REGISTRY/REPOSITORY to push it to as well",
+        "load": "load it into the Docker daemon as well",
+    },
+)
+def image(
+    _: Context, arch: Any, push: str = "", load: bool = False, cache: str = "", json: bool = False
+) -> None:
+    """Make one image k3s:VERSION for all platforms from the executables (docs/docker.md)."""
+    with reported():
+        app = App(Settings(cache=cache))
+        done = docker_verbs.image(app, arch, push, into_daemon=load)
+        show.image(done, as_json=json)
+
+
+@task(
+    iterable=["arch"],
+    help={
+        **_help("cache", "json"),
+        "arch": "target to register; may be given several times (default: only show)",
+        "remove": "take back what was registered, of all targets where none is named",
+    },
+)
+def binfmt(
+    _: Context, arch: Any, remove: bool = False, cache: str = "", json: bool = False
+) -> None:
+    """Let this machine and its containers run a target's programs on its CPU (docs/docker.md)."""
+    with reported():
+        app = App(Settings(cache=cache))
+        show.binfmt(docker_verbs.binfmt(app, arch, remove=remove), as_json=json)
 
 
 @task(
