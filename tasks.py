@@ -21,6 +21,8 @@ from buildsys.ci import steps as ci_steps
 from buildsys.ci.matrix import outputs
 from buildsys.components import page as components_page
 from buildsys.docker import verbs as docker_verbs
+from buildsys.docker.backend import NATIVE, Order, is_docker
+from buildsys.docker.backend import build as docker_build
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
@@ -74,9 +76,11 @@ def fetch(
 
 @task(
     iterable=["arch", "only"],
-    help=_help(
-        "arch", "only", "profile", "jobs", "cache", "offline", "debian-mirror", "go-proxy", "json"
-    ),
+    help={
+        **_help("arch", "only", "profile", "jobs", "cache", "offline"),
+        **_help("debian-mirror", "go-proxy", "json"),
+        "backend": "docker: the same build in a container (docs/docker.md); else native",
+    },
 )
 def build(
     _: Context,
@@ -88,12 +92,15 @@ def build(
     offline: bool = False,
     debian_mirror: str = "",
     go_proxy: str = "",
+    backend: str = NATIVE,
     json: bool = False,
 ) -> None:
     """Build k3s-ARCH and its airgap images: fetch, compile, bundle. Ends with a table."""
     with reported():
         app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
         planned = app.plan(arch, only, profile)
+        if is_docker(backend):
+            sys.exit(docker_build(app, Order(arch, only, profile, jobs, json), planned))
         with app.progress.running():
             result = app.build(planned)
         show.built(result, app.write_timings(planned), as_json=json)
