@@ -20,6 +20,9 @@ from buildsys.ci import pipeline as ci_pipeline
 from buildsys.ci import steps as ci_steps
 from buildsys.ci.matrix import outputs
 from buildsys.components import page as components_page
+from buildsys.docker import verbs as docker_verbs
+from buildsys.docker.backend import NATIVE, Order, is_docker
+from buildsys.docker.backend import build as docker_build
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
@@ -75,9 +78,11 @@ def fetch(
 
 @task(
     iterable=["arch", "only"],
-    help=_help(
-        "arch", "only", "profile", "jobs", "cache", "offline", "debian-mirror", "go-proxy", "json"
-    ),
+    help={
+        **_help("arch", "only", "profile", "jobs", "cache", "offline"),
+        **_help("debian-mirror", "go-proxy", "json"),
+        "backend": "docker: the same build in a container (docs/docker.md); else native",
+    },
 )
 def build(
     _: Context,
@@ -89,12 +94,15 @@ def build(
     offline: bool = False,
     debian_mirror: str = "",
     go_proxy: str = "",
+    backend: str = NATIVE,
     json: bool = False,
 ) -> None:
     """Build k3s-ARCH and its airgap images: fetch, compile, bundle. Ends with a table."""
     with reported():
         app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
         planned = app.plan(arch, only, profile)
+        if is_docker(backend):
+            sys.exit(docker_build(app, Order(arch, only, profile, jobs, json), planned))
         with app.progress.running():
             result = app.build(planned)
         show.built(result, app.write_timings(planned), as_json=json)
@@ -183,6 +191,42 @@ def smoke(
             show.scenarios(app.project, app.targets(arch), app.artifacts, as_json=json)
         else:
             verify(app, arch, scenario, profile, older, as_json=json)
+
+
+@task(
+    iterable=["arch"],
+    help={
+        **_help("cache", "json"),
+        "arch": "target; may be given several times (default: all whose executable is there)",
+        "push": "REGISTRY/REPOSITORY to push it to as well",
+        "load": "load it into the Docker daemon as well",
+    },
+)
+def image(
+    _: Context, arch: Any, push: str = "", load: bool = False, cache: str = "", json: bool = False
+) -> None:
+    """Make one image k3s:VERSION for all platforms from the executables (docs/docker.md)."""
+    with reported():
+        app = App(Settings(cache=cache))
+        done = docker_verbs.image(app, arch, push, into_daemon=load)
+        show.image(done, as_json=json)
+
+
+@task(
+    iterable=["arch"],
+    help={
+        **_help("cache", "json"),
+        "arch": "target to register; may be given several times (default: only show)",
+        "remove": "take back what was registered, of all targets where none is named",
+    },
+)
+def binfmt(
+    _: Context, arch: Any, remove: bool = False, cache: str = "", json: bool = False
+) -> None:
+    """Let this machine and its containers run a target's programs on its CPU (docs/docker.md)."""
+    with reported():
+        app = App(Settings(cache=cache))
+        show.binfmt(docker_verbs.binfmt(app, arch, remove=remove), as_json=json)
 
 
 @task(

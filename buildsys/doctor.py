@@ -33,6 +33,8 @@ PACKAGES = {
     "shellcheck": ("shellcheck", "test"),
     "clang-tidy": ("clang-tidy", "test"),
     "dockerd": ("docker.io", "test"),
+    "docker": ("docker.io", "test"),
+    "mmdebstrap": ("mmdebstrap", "test"),
     "skopeo": ("skopeo", "test"),
     "docker-registry": ("docker-registry", "test"),
     "curl": ("curl", "test"),

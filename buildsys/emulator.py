@@ -38,15 +38,26 @@ class Emulator:
     def registration(self, name: str, elf: Path) -> bytes:
         """The binfmt_misc line that gives programs with the header of `elf` to this emulator.
 
-        Format: Documentation/admin-guide/binfmt-misc.rst of the kernel. Everything of the header
-        counts up to e_machine but the ABI byte and the type, which may be EXEC or DYN.
+        Format: Documentation/admin-guide/binfmt-misc.rst of the kernel.
         """
         header = elf.read_bytes()[:20]
-        mask = bytearray(b"\xff" * 20)
-        mask[7:16] = bytes(9)
-        mask[16 if header[5] == 1 else 17] = 0xFE
-        magic, masked = (_escaped(bytes(part)) for part in (header, mask))
-        return f":{name}:M::{magic}:{masked}:{self.program}:F".encode()
+        return binfmt_line(name, header, header_mask(header), str(self.program), "F")
+
+
+def header_mask(header: bytes) -> bytes:
+    """Which bits of an ELF's first 20 bytes say for what machine it is.
+
+    All up to e_machine but the ABI byte and the type, which may be EXEC or DYN.
+    """
+    mask = bytearray(b"\xff" * 20)
+    mask[7:16] = bytes(9)
+    mask[16 if header[5] == 1 else 17] = 0xFE
+    return bytes(mask)
+
+
+def binfmt_line(name: str, magic: bytes, mask: bytes, interpreter: str, flags: str) -> bytes:
+    """What is written to binfmt_misc's `register`."""
+    return f":{name}:M::{_escaped(magic)}:{_escaped(mask)}:{interpreter}:{flags}".encode()
 
 
 def _escaped(data: bytes) -> str:

@@ -244,6 +244,36 @@ class NothingToJudgeError(BuildsysError):
     exit_code = 35
 
 
+class NoDaemonError(BuildsysError):
+    """No Docker daemon answers, or it does not let this user in."""
+
+    exit_code = 40
+
+
+class DaemonTooOldError(BuildsysError):
+    """The Docker daemon cannot do what is asked of it."""
+
+    exit_code = 41
+
+
+class BinfmtError(BuildsysError):
+    """The kernel has no binfmt_misc here, or refused a registration."""
+
+    exit_code = 42
+
+
+class BinfmtRightsError(BuildsysError):
+    """Only root may register emulators, or take them back."""
+
+    exit_code = 43
+
+
+class ContainerError(BuildsysError):
+    """A container did not start, or what was to run in it could not."""
+
+    exit_code = 44
+
+
 class MatrixTooLargeError(BuildsysError):
     """A CI would have more jobs than GitHub makes of one matrix."""
 

@@ -17,6 +17,7 @@ from buildsys.ci.matrix import TargetJob
 from buildsys.ci.matrix import as_json as matrix_json
 from buildsys.ci.steps import Ran, Step
 from buildsys.components import rows
+from buildsys.docker.verbs import BinfmtResult, ImageResult
 from buildsys.doctor import Finding
 from buildsys.download import Downloaded
 from buildsys.errors import CorruptError, MissingToolError
@@ -381,3 +382,66 @@ def released(tag: object, root: Path, done: Sequence[Done], *, as_json: bool) ->
     rows = [(d.name, f"{d.seconds:.1f}", d.result) for d in done]
     print_table("", ("step", "seconds", "result"), rows)
     print(f"{tag}  {root}")
+
+
+def image(done: ImageResult, *, as_json: bool) -> None:
+    """The image: a line for each platform, then where it lies and where it went."""
+    made = done.made
+    parts = [
+        {
+            "target": target,
+            "platform": part.platform,
+            "manifest": f"sha256:{part.manifest.sha256}",
+            "layer": f"sha256:{part.layer.sha256}",
+            "size": part.layer.size,
+        }
+        for target, part in made.parts.items()
+    ]
+    if as_json:
+        print_json(
+            {
+                "name": made.name,
+                "layout": str(made.folder),
+                "index": f"sha256:{made.index.sha256}",
+                "images": parts,
+                "loaded": list(done.loaded),
+                "pushed": done.pushed,
+                "layers_put": done.put,
+            }
+        )
+        return
+    columns = ("target", "platform", "MiB", "manifest")
+    rows = [
+        (target, part.platform, _mib(part.layer.size), f"sha256:{part.manifest.sha256}")
+        for target, part in made.parts.items()
+    ]
+    print_table("", columns, rows)
+    print(f"{made.name}  {made.folder}  index sha256:{made.index.sha256}")
+    for name in done.loaded:
+        print(f"loaded  {name}")
+    if done.pushed:
+        print(f"pushed  {done.pushed}  {done.put} layers were not there")
+
+
+RUNS = {
+    "host": "this machine itself",
+    "nobody": "nobody: not registered",
+    "ours": "its emulator, on this CPU",
+    "other": "another registration, on whatever CPU it names",
+}
+"""`State.runs` for people."""
+
+
+def binfmt(result: BinfmtResult, *, as_json: bool) -> None:
+    """Who runs which target's programs; other registrations for the same ones are named."""
+    if as_json:
+        print_json({"done": list(result.done), "targets": [asdict(s) for s in result.states]})
+        return
+    rows = [(s.target, s.cpu, RUNS[s.runs], s.interpreter or "-") for s in result.states]
+    print_table("", ("target", "cpu", "its programs are run by", "entry"), rows)
+    for line in result.done:
+        print(line)
+    for state in result.states:
+        if state.runs == "ours" and state.others:
+            names = ", ".join(state.others)
+            print(f"{state.target}: {names}: for the same programs, kept, asked after ours")

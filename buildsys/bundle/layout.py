@@ -32,6 +32,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import zstandard
+
 from buildsys.errors import CorruptError
 
 MAGIC = b"K3SBNDL\0"
@@ -334,3 +336,21 @@ def frames(executable: Path, manifest: Manifest) -> Iterator[tuple[Entry, bytes]
         for file in manifest.files:
             opened.seek(file.offset)
             yield file, opened.read(file.length)
+
+
+def content(executable: Path, entry: Entry, frame: bytes) -> bytes:
+    """What a file's frame holds. Raises `CorruptError` unless it has the file's size and sha256."""
+    try:
+        data = zstandard.ZstdDecompressor().decompress(frame, max_output_size=entry.size)
+    except zstandard.ZstdError as error:
+        data = b""
+        cause = str(error)
+    else:
+        cause = "another sha256"
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise CorruptError(
+            f"{executable}: {entry.path} is damaged",
+            cause=cause,
+            action="build or download the executable again",
+        )
+    return data

@@ -5,7 +5,7 @@ from buildsys.elf.bounds import Bounds, Guarded
 from buildsys.elf.carried import carried_in
 from buildsys.elf.code import ConstantPairs, code_violations, constant_pairs
 from buildsys.elf.contents import Content, Limits, contents_of, elves_in
-from buildsys.elf.facts import ElfFacts, Stack, read_facts
+from buildsys.elf.facts import ElfFacts, Stack, header_of, read_facts
 from buildsys.elf.fit import Fit, fit, unreadable
 from buildsys.elf.gobuild import GoBuild
 from buildsys.elf.image import ELF_MAGIC, ElfError, Image, LimitError, Segment
@@ -41,6 +41,7 @@ __all__ = [
     "contents_of",
     "elves_in",
     "fit",
+    "header_of",
     "lacks_attributes",
     "read_facts",
     "unreadable",

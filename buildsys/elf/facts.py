@@ -45,6 +45,8 @@ _MACHINES: Final[Mapping[int, str]] = MappingProxyType(
 MACHINES: Final = tuple(_MACHINES.values())
 _KINDS: Final[Mapping[int, str]] = MappingProxyType({1: "REL", 2: "EXEC", 3: "DYN", 4: "CORE"})
 
+_EXEC: Final = 2
+
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_FLAGS_1 = 0, 1, 5, 0x6FFFFFFB
 _DF_1_PIE: Final = 0x08000000
 
@@ -102,6 +104,14 @@ class ElfFacts:
     def is_static_pie(self) -> bool:
         """Static, yet relocated at start by its own dynamic section."""
         return self.is_static and self.kind == "DYN" and self.has_dynamic
+
+
+def header_of(machine: str, bits: int, endian: str) -> bytes:
+    """The first 20 bytes of a program for this machine, in the words of `ElfFacts`."""
+    code = next(code for code, name in _MACHINES.items() if name == machine)
+    little = endian == "little"
+    identity = bytes([*b"\x7fELF", bits // 32, 1 if little else 2, 1]) + bytes(9)
+    return identity + struct.pack("<HH" if little else ">HH", _EXEC, code)
 
 
 def read_facts(source: bytes | BinaryIO, name: str) -> ElfFacts:

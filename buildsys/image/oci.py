@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +94,53 @@ def image_of(recipe: Recipe, platform: str, layer: Layer) -> Image:
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     }
     config = {
-        "created": created,
-        **platform_fields(platform),
-        "config": {
-            "User": table.user,
-            "ExposedPorts": {port: {} for port in table.ports},
-            "Env": [f"{name}={value}" for name, value in environment.items()],
-            "Entrypoint": list(table.entrypoint),
-            "Cmd": list(table.cmd),
-            "WorkingDir": table.workdir,
-            "Labels": _labels(recipe, created),
-        },
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}"]},
-        "history": [{"created": created, "comment": f"{recipe.name} {recipe.version}"}],
+        "User": table.user,
+        "ExposedPorts": {port: {} for port in table.ports},
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Entrypoint": list(table.entrypoint),
+        "Cmd": list(table.cmd),
+        "WorkingDir": table.workdir,
+        "Labels": labels(recipe, created),
     }
-    return Image(recipe.name, table.name, platform, _blob(config), layer)
+    document = config_of(platform, layer, created, config, f"{recipe.name} {recipe.version}")
+    return Image(recipe.name, table.name, platform, document, layer)
+
+
+def config_of(
+    platform: str, layer: Layer, created: str, config: Mapping[str, Any], comment: str
+) -> Blob:
+    """An image's configuration: what a container of it is started with, and its one plain layer."""
+    return _blob(
+        {
+            "created": created,
+            **platform_fields(platform),
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}"]},
+            "history": [{"created": created, "comment": comment}],
+        }
+    )
+
+
+def platforms_index(images: Sequence[Image]) -> Blob:
+    """One image for several platforms: a machine takes the manifest that names its own."""
+    manifests = [
+        {**_descriptor(MANIFEST, image.manifest), "platform": platform_fields(image.platform)}
+        for image in images
+    ]
+    return _blob({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+
+
+def layout_index(index: Blob, reference: str) -> Blob:
+    """index.json of a layout that holds one image for several platforms.
+
+    `ref.name` is the tag alone, as the image-spec wants it; containerd reads the whole name.
+    """
+    annotations = {
+        "io.containerd.image.name": reference,
+        "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+    }
+    descriptor = {**_descriptor(INDEX, index), "annotations": annotations}
+    return _blob({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]})
 
 
 def index_of(images: Sequence[Image]) -> Blob:
@@ -155,8 +187,8 @@ def platform_fields(platform: str) -> dict[str, str]:
     return dict(zip(names, platform.split("/"), strict=False))
 
 
-def _labels(recipe: Recipe, created: str) -> dict[str, str]:
-    """The image's tag is what k3s asks for; what is inside is said here."""
+def labels(recipe: Recipe, created: str) -> dict[str, str]:
+    """The image's labels. Its tag is what k3s asks for; what is inside is said here."""
     prefix = "org.opencontainers.image"
     return {
         f"{prefix}.title": recipe.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 from collections.abc import Mapping
@@ -10,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
-from buildsys.bundle.layout import Entry, Manifest, frames, read_manifest
+from buildsys.bundle.layout import Manifest, content, frames, read_manifest
 from buildsys.cache import Cache, disk_errors
 from buildsys.check import elf_problems
 from buildsys.elf import Image, code_violations
 from buildsys.emulator import Emulator, is_elf
-from buildsys.errors import AuditError, CorruptError
+from buildsys.errors import AuditError
 from buildsys.load import Project
 from buildsys.model import Recipe, Target
 from buildsys.run import cause_of, run
@@ -177,30 +174,13 @@ def unpack(executable: Path, folder: Path) -> Manifest:
         for entry, frame in frames(executable, manifest):
             path = folder / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_decompress(executable, entry, frame))
+            path.write_bytes(content(executable, entry, frame))
             path.chmod(entry.mode)
         for name, text in manifest.links.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(text)
     return manifest
-
-
-def _decompress(executable: Path, entry: Entry, frame: bytes) -> bytes:
-    try:
-        data = zstandard.ZstdDecompressor().decompress(frame, max_output_size=entry.size)
-    except zstandard.ZstdError as error:
-        data = b""
-        cause = str(error)
-    else:
-        cause = "another sha256"
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise CorruptError(
-            f"{executable}: {entry.path} is damaged",
-            cause=cause,
-            action="build or download the executable again",
-        )
-    return data
 
 
 def _demand(condition: bool, problems: list[str]) -> None:

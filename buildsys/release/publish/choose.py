@@ -38,7 +38,7 @@ def destination(text: str, environment: Mapping[str, str]) -> Destination:
     if kind == "github" and address.count("/") == 1:
         return _github(address, environment)
     if kind == "oci":
-        return _oci(demand_url(address), environment)
+        return registry(demand_url(address), environment)
     if kind == "s3":
         url = demand_url(address)
         return StoreDestination(s3.S3(Client(url, s3.signed(environment), s3.RIGHTS), url))
@@ -62,7 +62,8 @@ def _github(repository: str, environment: Mapping[str, str]) -> github.GitHub:
     return github.GitHub(client, api, repository)
 
 
-def _oci(url: str, environment: Mapping[str, str]) -> oci.Registry:
+def registry(url: str, environment: Mapping[str, str]) -> oci.Registry:
+    """The repository at `url`. Raises `UnknownNameError` for one without a name."""
     parts = urlsplit(url)
     name = parts.path.strip("/")
     if not name:

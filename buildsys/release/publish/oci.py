@@ -75,7 +75,7 @@ class Registry:
     def publish(self, release: Release) -> Outcome:
         """Push the blobs that are not there, then the manifest under the tag, then the channels."""
         manifest = manifest_of(release)
-        found = self._manifest_bytes(release.tag.oci)
+        found = self.manifest_bytes(release.tag.oci)
         if found is not None and found != manifest:
             raise PublishedError(
                 f"{self.label} has {release.tag.oci} already, with other bytes",
@@ -84,10 +84,10 @@ class Registry:
             )
         put = 0
         if found is None:
-            self._push(EMPTY, _digest(EMPTY), "the empty configuration")
+            self.push(EMPTY, _digest(EMPTY), "the empty configuration")
             for file in release.flat:
-                put += self._push(file.local, f"sha256:{file.sha256}", file.name)
-            self._put_manifest(release.tag.oci, manifest)
+                put += self.push(file.local, f"sha256:{file.sha256}", file.name)
+            self.put_manifest(release.tag.oci, manifest)
         moves = [name for name in release.channels if self._move(name, release.tag, manifest)]
         return Outcome(put, len(release.flat) - put, bool(moves))
 
@@ -98,10 +98,11 @@ class Registry:
         now = parse_tag(str((known or {}).get("annotations", {}).get(VERSION, "")))
         if now and now.order >= tag.order:
             return False
-        self._put_manifest(channel, manifest)
+        self.put_manifest(channel, manifest)
         return True
 
-    def _push(self, body: Body, digest: str, what: str) -> bool:
+    def push(self, body: Body, digest: str, what: str) -> bool:
+        """Upload a blob, which messages call `what`, unless it is there; whether it was not."""
         at, doing = f"{self._base}/blobs/{digest}", f"looking for {what}"
         if self._send("HEAD", at, (200, 404), doing).status_code == 200:
             return False
@@ -117,17 +118,19 @@ class Registry:
         at = f"{self._base}/blobs/uploads/"
         return urljoin(at, self._send("POST", at, (202,), doing).headers["Location"])
 
-    def _manifest_bytes(self, reference: str) -> bytes | None:
-        at, headers = f"{self._base}/manifests/{reference}", {"Accept": MANIFEST}
+    def manifest_bytes(self, reference: str, kind: str = MANIFEST) -> bytes | None:
+        """The manifest or index of this media type under a tag or digest, if there is one."""
+        at, headers = f"{self._base}/manifests/{reference}", {"Accept": kind}
         answer = self._send("GET", at, (200, 404), f"reading {reference}", None, headers)
         return answer.content if answer.status_code == 200 else None
 
     def _manifest(self, reference: str) -> Mapping[str, Any] | None:
-        found = self._manifest_bytes(reference)
+        found = self.manifest_bytes(reference)
         return None if found is None else json.loads(found)
 
-    def _put_manifest(self, reference: str, manifest: bytes) -> None:
-        at, headers = f"{self._base}/manifests/{reference}", {"Content-Type": MANIFEST}
+    def put_manifest(self, reference: str, manifest: bytes, kind: str = MANIFEST) -> None:
+        """Give a manifest or index, whose blobs are there, a name: a tag, or its digest."""
+        at, headers = f"{self._base}/manifests/{reference}", {"Content-Type": kind}
         self._send("PUT", at, (201,), f"naming it {reference}", manifest, headers)
 
     @property

@@ -1,0 +1,107 @@
+"""Building in a container: the same verb, inside, on the same checkout, cache and artifacts.
+
+They lie at the same paths there, so that what it prints is right here as well. The container has no
+network: sources are fetched before, on the host.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+
+from buildsys.app import App, raise_all
+from buildsys.docker.base import ENVIRONMENT, BaseMaker, base_of
+from buildsys.docker.daemon import connect, daemon_errors
+from buildsys.errors import UnknownNameError
+from buildsys.plan import Plan
+
+NATIVE, DOCKER = "native", "docker"
+
+
+def is_docker(backend: str) -> bool:
+    """Whether `backend` asks for a container. Raises `UnknownNameError`."""
+    if backend not in (NATIVE, DOCKER):
+        raise UnknownNameError("backend", backend, (NATIVE, DOCKER))
+    return backend == DOCKER
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `invoke build` was asked for, as it is asked inside again."""
+
+    arch: Sequence[str]
+    only: Sequence[str]
+    profile: str
+    jobs: int
+    json: bool
+
+    def argv(self, cache: str) -> list[str]:
+        """The command line inside."""
+        words = [f"{ENVIRONMENT}/bin/python", "-m", "invoke", "build", "--offline"]
+        words += [f"--cache={cache}", f"--profile={self.profile}"]
+        words += [f"--arch={name}" for name in self.arch]
+        words += [f"--only={name}" for name in self.only]
+        words += [f"--jobs={self.jobs}"] if self.jobs else []
+        return [*words, "--json"] if self.json else words
+
+
+def build(app: App, order: Order, planned: Plan) -> int:
+    """Build in a container; the exit status of the verb in there, which said what went wrong.
+
+    Raises `NoDaemonError`, `DaemonTooOldError`, `ContainerError`, and what fetching raises.
+    """
+    client = connect()
+    with app.progress.running():
+        mirror = app.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
+        image = BaseMaker(client, app.cache, app.progress, mirror).demand(base_of())
+        if not app.settings.offline:
+            raise_all(app.fetch(planned).items())
+    app.artifacts.mkdir(exist_ok=True)
+    with daemon_errors("building in a container"):
+        return _run(client, image, order.argv(str(app.cache.root)), options(app, os.geteuid()))
+
+
+def options(app: App, user: int) -> dict[str, Any]:
+    """How the container is started: as this user, with what jobs need to make namespaces."""
+    root, artifacts, cache = map(str, (app.root, app.artifacts, app.cache.root))
+    return {
+        "user": f"{user}:{os.getegid()}",
+        "working_dir": root,
+        "volumes": [f"{root}:{root}:ro", f"{artifacts}:{artifacts}", f"{cache}:{cache}"],
+        "environment": environment(cache),
+        "network_mode": "none",
+        "init": True,
+        # Docker's own profiles forbid mounts, which is how a job gets its fixed path.
+        "security_opt": ["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+        "cap_add": [] if user else ["SYS_ADMIN"],
+    }
+
+
+def environment(cache: str) -> Mapping[str, str]:
+    """The environment inside; a read-only checkout takes no byte code."""
+    path = f"{ENVIRONMENT}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "HOME": cache, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _run(
+    client: docker.DockerClient, image: str, argv: Sequence[str], how: Mapping[str, Any]
+) -> int:
+    """Run it, with its outputs as ours; it ends with us."""
+    container = client.containers.create(image, list(argv), **how)
+    try:
+        # Attached before it starts, so that no line is lost.
+        outputs = container.attach(stream=True, demux=True, logs=True)
+        container.start()
+        for out, err in outputs:
+            for data, stream in ((out, sys.stdout), (err, sys.stderr)):
+                if data:
+                    stream.buffer.write(data)
+                    stream.flush()
+        return int(container.wait()["StatusCode"])
+    finally:
+        container.remove(force=True)

@@ -1,0 +1,77 @@
+"""Containers of another CPU: its programs run, those of the next CPU die, and it can be undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from buildsys.app import App
+from buildsys.docker import daemon
+from buildsys.docker.make import Maker
+
+from .conftest import Docker
+
+pytestmark = pytest.mark.integration
+
+SIGILL = 128 + 4
+IMAGE = "k3s:v1.35.0-k3s-test-armv6"
+ALONE = ("run", "--rm", "--network=none", "--platform=linux/arm/v6")
+
+
+@pytest.fixture
+def container(
+    app: App, maker: Maker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Docker]:
+    """The daemon with an image for ARMv6, and with nothing registered before and after."""
+    monkeypatch.setenv("DOCKER_HOST", docker.host)
+    daemon.load(daemon.connect(), maker.make(app.targets(["armv6"])), 0)
+    docker.invoke("binfmt", "--remove")
+    yield docker
+    docker.invoke("binfmt", "--remove")
+
+
+def state(docker: Docker, *arguments: str) -> dict[str, object]:
+    done = docker.invoke("binfmt", "--arch=armv6", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["targets"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_container_runs_on_the_targets_cpu_and_on_no_newer_one(container: Docker) -> None:
+    refused = container.run(*ALONE, IMAGE, "--version")
+    assert "exec format error" in refused.stdout + refused.stderr
+    found = state(container)
+    assert (found["runs"], found["cpu"]) == ("ours", "arm1176")
+    # The launcher answers the first itself, the second it unpacks for.
+    assert "k3s-test" in container(*ALONE, IMAGE, "--version")
+    assert container(*ALONE, IMAGE, "token", "list") == "k3s token list on armv6l\n"
+    assert container(*ALONE, "--entrypoint=control", IMAGE).startswith("control ")
+    assert container.run(*ALONE, "--entrypoint=control-next", IMAGE).returncode == SIGILL
+    # argv[0] is the program's own, not its path.
+    named = container(*ALONE, "--entrypoint=sh", IMAGE, "-c", 'sh -c "echo \\$0"')
+    assert named == "sh\n"
+    again = container.invoke("binfmt", "--arch=armv6")
+    assert "registered again" in again.stdout
+    removed = container.invoke("binfmt", "--remove", "--arch=armv6")
+    assert "armv6: removed" in removed.stdout
+    refused = container.run(*ALONE, IMAGE, "--version")
+    assert "exec format error" in refused.stdout + refused.stderr
+
+
+def test_other_registrations_are_named_and_kept(container: Docker) -> None:
+    container.invoke("binfmt", "--arch=armv7")
+    found = state(container)
+    assert found["others"] == ["k3s-buildsys-armv7"]
+    shown = container.invoke("binfmt", "--arch=armv7", "--remove", "--json")
+    assert json.loads(shown.stdout)["targets"][0]["interpreter"] == "k3s-buildsys-armv6"
+    assert state(container)["others"] == []
+
+
+def test_own_programs_of_the_machine_are_never_registered(container: Docker) -> None:
+    done = container.invoke("binfmt", "--arch=amd64")
+    assert done.returncode == 42
+    assert "none of them would run any more" in done.stderr
+    assert container.invoke("binfmt").returncode == 0
