@@ -77,7 +77,7 @@ def options(app: App, user: int) -> dict[str, Any]:
         "network_mode": "none",
         "init": True,
         # Docker's own profiles forbid mounts, which is how a job gets its fixed path.
-        "security_opt": ["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+        "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "cap_add": [] if user else ["SYS_ADMIN"],
     }
 

@@ -72,7 +72,7 @@ def write_executable(app: App, target: Target, folder: Path) -> None:
         entries.append(Entry(path, 0o755, len(data), hashlib.sha256(data).hexdigest()))
         frames.append(frame)
     links = {f"bin/{name}": "busybox" for name in ("sh", "uname", "cat")}
-    links["bin/kubectl"] = "k3s"
+    links |= {f"bin/{name}": "k3s" for name in ("kubectl", "k3s-agent", "k3s-server", "k3s-token")}
     manifest = Manifest(
         target=target.name,
         version=VERSION,
