@@ -17,6 +17,14 @@ from buildsys.scheduler import Outcome
 from buildsys.store import Artifact
 
 
+def without_bounds(project: Project, name: str) -> Project:
+    """The project, in which code for any CPU is right for the target."""
+    target = project.targets[name]
+    elf = ElfTable(machine=target.elf.machine, bits=target.elf.bits)
+    free = target.model_copy(update={"elf": elf})
+    return dataclasses.replace(project, targets={**project.targets, name: free})
+
+
 def without_patch(project: Project, recipe: str, word: str) -> Project:
     """The project without the patch of `recipe` whose file is named so."""
     loaded = project.recipes[recipe]

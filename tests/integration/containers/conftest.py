@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -140,11 +141,24 @@ class Docker:
 @pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A daemon without a network of its own, in folders of its own."""
+    with started(tmp_path_factory.mktemp("docker")) as found:
+        yield found
+
+
+@pytest.fixture
+def unused_docker(tmp_path: Path) -> Iterator[Docker]:
+    """A daemon that started no container: one that did has threads in networks of these."""
+    with started(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Docker]:
+    """A daemon in `folder`. Skips where there can be none."""
     if os.geteuid():
         pytest.skip("dockerd is started by root only")
     if not (shutil.which("dockerd") and shutil.which("docker")):
         pytest.skip("no dockerd: `invoke setup` installs it")
-    folder = tmp_path_factory.mktemp("docker")
     place = folder / "docker.sock"
     argv = [shutil.which("dockerd") or "", f"--data-root={folder}/data"]
     argv += [f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", f"--host=unix://{place}"]

@@ -120,10 +120,11 @@ def test_docker_runs_it_as_people_run_rancher_k3s(
 
 
 def test_pulled_back_from_a_registry_it_is_the_same(
-    made: Made, registry: str, docker: Docker
+    made: Made, registry: str, unused_docker: Docker
 ) -> None:
     name, put = push(made, f"{registry}/k3s", {})
     assert (name, put) == (f"{registry}/k3s:v1.35.0-k3s-test", 2)
+    docker = unused_docker
     at = f"http://{registry}/v2/k3s"
     index = requests.get(f"{at}/manifests/v1.35.0-k3s-test", headers={"Accept": INDEX}, timeout=10)
     assert index.content == made.index.data
