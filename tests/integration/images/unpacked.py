@@ -175,7 +175,9 @@ def unpack(recipe: Recipe, target: Target, artifact: Artifact, folder: Path) -> 
     entries = entries_of(artifact.files, artifact.folder / "files", recipe.image.folders)
     write_layer(entries, layer, 0)
     with tarfile.open(layer) as tar:
-        tar.extractall(root, filter="fully_trusted")
+        # Our own layer. As an attribute, which Python 3.11.2 does not know and passes over.
+        tar.extraction_filter = lambda member, _: member
+        tar.extractall(root)
     layer.unlink()
     for name in ("proc", "dev"):
         (root / name).mkdir(exist_ok=True)
