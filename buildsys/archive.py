@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from buildsys.cache import disk_errors
@@ -45,8 +46,11 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             ) from error
 
 
-def deb_members(package: Path) -> dict[str, bytes]:
-    """Every file of a .deb, by its path; nothing is written to disk. Raises `CorruptError`."""
+def deb_members(package: Path, name: str = "") -> dict[str, bytes]:
+    """Every file of a .deb by its path, or those that are called `name`; all of it in memory.
+
+    Raises `CorruptError`.
+    """
     found = {}
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(package)],
@@ -57,7 +61,8 @@ def deb_members(package: Path) -> dict[str, bytes]:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
                 for member in tar:
-                    source = tar.extractfile(member) if member.isreg() else None
+                    named = not name or PurePosixPath(member.name).name == name
+                    source = tar.extractfile(member) if member.isreg() and named else None
                     if source:
                         found[member.name.removeprefix("./")] = source.read()
         except tarfile.TarError as error:
@@ -67,6 +72,22 @@ def deb_members(package: Path) -> dict[str, bytes]:
                 action="remove it and fetch again",
             ) from error
     return found
+
+
+def deb_member(members: Mapping[str, bytes], path: str, label: str, table: str) -> bytes:
+    """The file at `path` among `members` of the package `label`, which a target's `table` names.
+
+    Raises `CorruptError` where there is none.
+    """
+    try:
+        return members[path]
+    except KeyError as error:
+        near = [name for name in members if PurePosixPath(name).name == PurePosixPath(path).name]
+        raise CorruptError(
+            f"{label} has no file {path}",
+            cause=f"the target's [{table}] names another version's path",
+            action=f"correct it; like it there are: {', '.join(near) or 'none'}",
+        ) from error
 
 
 def _unpack_member(

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import zstandard
 
-from buildsys.archive import deb_members
-from buildsys.errors import CorruptError, MissingToolError
+from buildsys.archive import deb_member, deb_members
+from buildsys.errors import MissingToolError
 from buildsys.model import KernelTable
 
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
@@ -39,6 +39,10 @@ def read_kernel(package: Path, table: KernelTable, wanted: Iterable[str]) -> Ker
     package without what the target names.
     """
     members = deb_members(package)
+
+    def file(path: str) -> bytes:
+        return deb_member(members, path, table.label, "machine.kernel")
+
     names = {_module_name(path): path for path in members if ".ko" in PurePosixPath(path).suffixes}
     builtin = _builtin(members)
     modules: dict[str, bytes] = {}
@@ -47,8 +51,8 @@ def read_kernel(package: Path, table: KernelTable, wanted: Iterable[str]) -> Ker
         _add(name, members, names, builtin, modules, needs, table)
     return Kernel(
         release=table.release,
-        image=_member(members, table.image, table),
-        device_tree=_member(members, table.device_tree, table) if table.device_tree else None,
+        image=file(table.image),
+        device_tree=file(table.device_tree) if table.device_tree else None,
         modules=modules,
         needs=needs,
     )
@@ -96,15 +100,3 @@ def _unpacked(path: str, data: bytes) -> bytes:
     if path.endswith(".zst"):
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return data
-
-
-def _member(members: Mapping[str, bytes], path: str, table: KernelTable) -> bytes:
-    try:
-        return members[path]
-    except KeyError as error:
-        near = [name for name in members if PurePosixPath(name).name == PurePosixPath(path).name]
-        raise CorruptError(
-            f"{table.label} has no file {path}",
-            cause="the target's [machine.kernel] names another version's path",
-            action=f"correct it; like it there are: {', '.join(near) or 'none'}",
-        ) from error

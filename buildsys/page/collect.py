@@ -14,6 +14,7 @@ from buildsys.errors import CorruptError, NotBuiltError
 from buildsys.load import Project
 from buildsys.model import Target, bundle_suffix
 from buildsys.plan import ANY
+from buildsys.verify.verdict import state_of
 
 
 class _Data(BaseModel):
@@ -171,8 +172,7 @@ def _verdicts(artifacts: Path, suffix: str, kinds: Sequence[str], sha256: str) -
         path = artifacts / "verdicts" / f"{suffix}-{kind}.json"
         if path.is_file():
             data = _read(VerdictData, path)
-            state = "passed" if data.passed else "FAILED"
-            yield Judged(state if data.sha256 == sha256 else "stale", data)
+            yield Judged(state_of(dict(data), sha256), data)
 
 
 def _runs(artifacts: Path, names: set[str]) -> Iterator[Run]:

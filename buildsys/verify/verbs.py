@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from buildsys import show
 from buildsys.app import App, raise_all
-from buildsys.archive import deb_members
+from buildsys.archive import deb_member, deb_members
 from buildsys.cache import write_atomic
 from buildsys.emulator import Emulator, find_emulator, is_native, runs
 from buildsys.errors import AuditError, LackingError, NotBuiltError, SmokeError, UnknownNameError
@@ -103,17 +103,19 @@ def _one(app: App, target: Target, profile: str, kind: str, older: str) -> Verdi
 def emulator_of(app: App, target: Target) -> Emulator:
     """What runs the target's programs: the host's, or the target's own where this host runs it.
 
-    Raises `MissingToolError`, and what fetching raises.
+    Raises `MissingToolError`, `CorruptError` for a package without it, and what fetching raises.
     """
     package = target.emulator.package
     if not (package and runs(package.architecture)):
         return find_emulator(target)
-    place = app.cache.emulators / package.sha256[:16] / PurePath(package.program).name
+    name = PurePath(package.program).name
+    place = app.cache.emulators / package.sha256[:16] / name
     if not place.is_file():
         _have(app, package)
-        found = deb_members(debian.binary_path(package, app.cache))
+        found = deb_members(debian.binary_path(package, app.cache), name)
+        data = deb_member(found, package.program, package.label, "emulator.package")
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, found[package.program], mode=0o755)
+        write_atomic(place, data, mode=0o755)
     return Emulator(place, target.emulator.cpu)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,6 +114,13 @@ def _runs_before(path: Path, sha256: str) -> list[dict[str, Any]]:
         return []
 
 
+def state_of(verdict: Mapping[str, Any], sha256: str) -> str:
+    """Passed, FAILED, or stale, for the executable with this sha256."""
+    if verdict["sha256"] != sha256:
+        return "stale"
+    return "passed" if verdict["passed"] else "FAILED"
+
+
 def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:
     """How `kind` ended last for `k3s-<suffix>`: none, passed, FAILED, or stale.
 
@@ -121,9 +128,7 @@ def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:
     """
     try:
         found = json.loads((artifacts / "verdicts" / f"{suffix}-{kind}.json").read_text("utf-8"))
-        if found["sha256"] != file_sha256(artifacts / f"k3s-{suffix}"):
-            return "stale"
-        return "passed" if found["passed"] else "FAILED"
+        return state_of(found, file_sha256(artifacts / f"k3s-{suffix}"))
     except (OSError, ValueError, KeyError, TypeError):
         return "none"
 

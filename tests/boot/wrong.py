@@ -52,11 +52,8 @@ def executable_with(app: App, target: str, wrong: Mapping[str, Artifact], artifa
     The bundler would refuse an image for another CPU, so it is told of no bounds.
     """
     plan = app.plan([target])
-    right = app.project.targets[target]
-    bare = ElfTable(machine=right.elf.machine, bits=right.elf.bits)
-    lax = {**app.project.targets, target: right.model_copy(update={"elf": bare})}
     bundler = Bundler(
-        dataclasses.replace(app.project, targets=lax),
+        without_bounds(app.project, target),
         app.cache,
         app.timeline,
         artifacts,

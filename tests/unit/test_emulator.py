@@ -13,7 +13,7 @@ import pytest
 
 from buildsys.app import App, Settings
 from buildsys.emulator import Emulator, find_emulator, is_elf, is_native
-from buildsys.errors import MissingToolError
+from buildsys.errors import CorruptError, MissingToolError
 from buildsys.fetch.debian import binary_path
 from buildsys.load import load_project
 from buildsys.verify.verbs import emulator_of
@@ -178,3 +178,19 @@ def test_the_package_is_for_hosts_that_run_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="none of qemu-i386-static, qemu-i386 is installed"):
         emulator_of(app, app.project.targets["386"])
+
+
+def test_a_package_without_the_program_is_named(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    target = app.project.targets["386"]
+    package = target.emulator.package
+    assert package
+    (tmp_path / "tree/DEBIAN").mkdir(parents=True)
+    (tmp_path / "tree/DEBIAN/control").write_text(CONTROL)
+    deb = binary_path(package, app.cache)
+    deb.parent.mkdir(parents=True)
+    subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
+    with pytest.raises(CorruptError, match=f"has no file {package.program}"):
+        emulator_of(app, target)
