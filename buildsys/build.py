@@ -225,8 +225,7 @@ class Builder:
 
 def _c_environment(recipe: Recipe, target: Target) -> dict[str, str]:
     """What the wrapper cc is told. Artifacts that are the same for all targets get no compiler."""
-    flags = c_flags(recipe, target)
-    return {"ZIG_TRIPLE": flags["triple"], "ZIG_MCPU": flags["mcpu"]}
+    return {f"ZIG_{name.upper()}": value for name, value in c_flags(recipe, target).items()}
 
 
 def _unfetched(job: Job, failed: Mapping[str, BuildsysError]) -> list[BuildsysError]:

@@ -240,14 +240,13 @@ def _patch(patch: Patch) -> str:
 
 
 def c_flags(recipe: Recipe, target: Target) -> dict[str, str]:
-    """The target's triple and CPU for this recipe.
+    """The target's triple, CPU and floating-point unit, where it names one, for this recipe.
 
     A launcher may be made for an older CPU than its target, so that it lives to say so.
     """
-    mcpu = target.c.mcpu
     if recipe.output.into == "launcher" and target.executable.launcher_mcpu:
-        mcpu = target.executable.launcher_mcpu
-    return {"triple": target.c.triple, "mcpu": mcpu}
+        return {"triple": target.c.triple, "mcpu": target.executable.launcher_mcpu}
+    return target.c.model_dump(exclude_none=True)
 
 
 def building_part(recipe: Recipe) -> dict[str, Any]:

@@ -17,10 +17,14 @@ Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le",
 
 
 class CTable(Frozen):
-    """How zig compiles C: its target triple and CPU."""
+    """How zig compiles C: its target triple and CPU, and the floating-point unit it may assemble for.
+
+    `fpu` is there for 32-bit ARM: what `mcpu` takes away, zig's assembler accepts and records still.
+    """
 
     triple: str
     mcpu: str
+    fpu: str | None = None
 
 
 class GuardedObject(Frozen):

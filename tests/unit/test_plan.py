@@ -207,6 +207,14 @@ def test_launchers_cpu_is_the_launchers_alone(tree: Tree) -> None:
     assert changed(tree, before) == {"start-armv6"}
 
 
+def test_floating_point_unit_is_the_compilers_and_not_the_older_launchers(tree: Tree) -> None:
+    tree.recipe("start", into="launcher")
+    tree.edit(ARMV6, "[executable]", '[executable]\nlauncher_mcpu = "generic"')
+    before = tree.keys()
+    tree.edit(ARMV6, "[elf]", 'fpu = "vfpv2"\n\n[elf]')
+    assert changed(tree, before) == {key for key in before if "armv6" in key} - {"start-armv6"}
+
+
 # ---- what must not ----
 
 
