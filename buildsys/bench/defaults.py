@@ -17,7 +17,7 @@ SERVER = "start server --disable=traefik,metrics-server,servicelb,coredns,local-
 IDLE_SECONDS = 120
 """Of the guest, before memory is read: Go gives pages back to the kernel over some minutes."""
 
-WITHOUT = {"GOGC": "100", "GOMEMLIMIT": "off"}
+WITHOUT = {"GOGC": "100"}
 """What Go does where they are not set (pkg.go.dev/runtime, Environment Variables)."""
 
 

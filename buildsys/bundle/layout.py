@@ -15,7 +15,7 @@ as well. Its lines, in this order; offsets and lengths are places in the executa
     end
 
 A default is for `server`, `agent` or `server,agent`, on a machine with less memory than BELOW-MIB.
-Its KIND is `env` (a variable), `ram` (a variable, VALUE is a percentage of the memory) or `flag`.
+Its KIND is `env` (a variable) or `flag`.
 
 A launcher sees by the line behind `data` whether there are defaults, images or components left out,
 and refuses an executable that has their lines somewhere else.
@@ -50,7 +50,7 @@ COMPONENT = re.compile(r"[a-z0-9-]{1,64}")
 
 DEFAULT_LINE = re.compile(
     r"(?P<commands>server|agent|server,agent) (?P<below>[0-9]+) "
-    r"((?P<env>env|ram) (?P<variable>[A-Z0-9_]{1,64})|flag (?P<flag>[a-z0-9-]{1,64}))"
+    r"(env (?P<variable>[A-Z0-9_]{1,64})|flag (?P<flag>[a-z0-9-]{1,64}))"
     r"=(?P<value>[!#-\[\]-~]{1,500}) (?P<why>[ !#-\[\]-~]+)"
 )
 """Behind the word `default`. No quote and no backslash: the launcher prints it as JSON."""
@@ -84,7 +84,7 @@ class Embedded:
 class Default:
     """A variable or flag for the start of `commands` with less memory than `below_mib` MiB.
 
-    `kind` is one of the words of the manifest; the value of `ram` is a percentage.
+    `kind` is one of the words of the manifest.
     """
 
     commands: str
@@ -319,7 +319,7 @@ def _default(line: str) -> Default:
     commands, below, value, why = found.group("commands", "below", "value", "why")
     if found["flag"]:
         return Default(commands, int(below), "flag", found["flag"], value, why)
-    return Default(commands, int(below), found["env"], found["variable"], value, why)
+    return Default(commands, int(below), "env", found["variable"], value, why)
 
 
 def _corrupt(executable: Path | str, what: str) -> CorruptError:

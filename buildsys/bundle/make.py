@@ -240,9 +240,8 @@ def default_of(default: BoardDefault) -> Default:
     """The manifest's line for a target's default."""
     commands = ",".join(sorted(default.commands, reverse=True))
     name = default.env or default.flag or ""
-    kind = "flag" if default.flag else "ram" if default.ram_percent else "env"
-    value = default.value or str(default.ram_percent)
-    return Default(commands, default.below_mib, kind, name, value, default.why)
+    kind = "flag" if default.flag else "env"
+    return Default(commands, default.below_mib, kind, name, default.value, default.why)
 
 
 def entry_of(file: StoredFile) -> Entry:

@@ -24,14 +24,13 @@ _PRINTABLE = r"[ !#-\[\]-~]"
 class BoardDefault(Frozen):
     """One variable or flag for the start of `commands` on a machine with less than `below_mib`.
 
-    `below_mib` and the memory that `ram_percent` is of are MemTotal of /proc/meminfo, in MiB.
+    `below_mib` is MemTotal of /proc/meminfo, in MiB.
     """
 
     commands: Annotated[tuple[Literal["server", "agent"], ...], Field(min_length=1)]
     env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] | None = None
     flag: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,63}$")] | None = None
-    value: Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,500}$")] | None = None
-    ram_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    value: Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,500}$")]
     below_mib: Annotated[int, Field(ge=1)]
     why: Annotated[str, StringConstraints(pattern=f"^{_PRINTABLE}{{3,400}}$")]
 
@@ -39,10 +38,6 @@ class BoardDefault(Frozen):
     def _one_of_each(self) -> BoardDefault:
         if (self.env is None) == (self.flag is None):
             raise ValueError("give env or flag, one of them")
-        if (self.value is None) == (self.ram_percent is None):
-            raise ValueError("give value or ram_percent, one of them")
-        if self.flag and self.ram_percent:
-            raise ValueError("ram_percent is written as Go's variables take it: it needs env")
         if self.flag in SPECIAL_FLAGS:
             raise ValueError(f"{self.flag} has another name as well, which the launcher overlooks")
         if len(set(self.commands)) < len(self.commands):
@@ -52,6 +47,6 @@ class BoardDefault(Frozen):
     @property
     def subjects(self) -> frozenset[tuple[str, str]]:
         """What is set for which command; of a list flag (`key=…`) the key."""
-        key, equals, _ = (self.value or "").partition("=")
+        key, equals, _ = self.value.partition("=")
         name = f"{self.flag}={key}" if self.flag and equals else str(self.env or self.flag)
         return frozenset((command, name) for command in self.commands)

@@ -20,7 +20,6 @@ value = "40"
 below_mib = 1024
 why = "Less memory for more CPU."
 """
-LIMIT = GOGC.replace('"GOGC"', '"GOMEMLIMIT"').replace('value = "40"', "ram_percent = 60")
 PODS = """
 [[executable.default]]
 commands = ["server"]
@@ -42,11 +41,10 @@ def bundle_key(tree: Tree) -> str:
 
 
 def test_lines_of_the_manifest(tree: Tree) -> None:
-    give(tree, GOGC, LIMIT, PODS)
+    give(tree, GOGC, PODS)
     table = tree.load().targets["armv6"].executable
     assert [default_of(default).line for default in table.default] == [
         "server,agent 1024 env GOGC=40 Less memory for more CPU.",
-        "server,agent 1024 ram GOMEMLIMIT=60 Less memory for more CPU.",
         "server 600 flag kubelet-arg=max-pods=20 Twenty pods fill it.",
     ]
 
@@ -54,12 +52,12 @@ def test_lines_of_the_manifest(tree: Tree) -> None:
 def test_a_change_makes_another_bundle_of_the_same_jobs(tree: Tree) -> None:
     tree.recipe("start", into="launcher")
     jobs, keys = tree.keys(), {bundle_key(tree)}
-    for default in (GOGC, LIMIT, PODS):
+    for default in (GOGC, PODS):
         give(tree, default)
         keys.add(bundle_key(tree))
     tree.edit(ARMV6, "max-pods=20", "max-pods=21")
     keys.add(bundle_key(tree))
-    assert len(keys) == 5
+    assert len(keys) == 4
     assert tree.keys() == jobs
 
 
@@ -81,8 +79,7 @@ def test_keys_of_a_list_are_apart(tree: Tree) -> None:
         ('flag = "kubelet-arg"', 'flag = "--x"', "flag: String should match pattern"),
         ('flag = "kubelet-arg"', 'flag = "token"', "token has another name as well"),
         ('flag = "kubelet-arg"', 'env = "gogc"', "env: String should match pattern"),
-        ('value = "max-pods=20"\n', "", "give value or ram_percent, one of them"),
-        ('value = "max-pods=20"', "ram_percent = 60", "ram_percent is written as Go's variables"),
+        ('value = "max-pods=20"\n', "", "value: Field required"),
         ("max-pods=20", "max pods", "value: String should match pattern"),
         ("Twenty pods", 'Twenty \\"pods\\"', "why: String should match pattern"),
         ("Twenty pods", "Two lines\\n", "why: String should match pattern"),

@@ -52,7 +52,7 @@ FULL = replace(
     ),
     without=("servicelb", "metrics-server"),
     defaults=(
-        Default("server,agent", 1024, "ram", "GOMEMLIMIT", "60", "Leaves room: 40 % for pods."),
+        Default("server,agent", 1024, "env", "GOGC", "40", "Collects at 40 %: less memory."),
         Default("server", 600, "flag", "kubelet-arg", "max-pods=20", "Twenty pods fill it."),
     ),
 )
@@ -124,8 +124,8 @@ def test_images_do_not_change_the_data_hash() -> None:
         (b"default server 600 ", b"default server many "),
         (b" flag kubelet-arg", b" flags kubelet-arg"),
         (b" flag kubelet-arg", b" flag KUBELET"),
-        (b" ram GOMEMLIMIT=", b" ram gomemlimit="),
-        (b" ram GOMEMLIMIT=", b" ram GOMEMLIMIT"),
+        (b" env GOGC=", b" env gogc="),
+        (b" env GOGC=", b" env GOGC"),
         (b"Twenty pods fill it.", b""),
         (b"Twenty pods", b'"Twenty" pods'),
     ],

@@ -3,19 +3,14 @@
  * or agent, each only where the user chose nothing.
  *
  * Variables reach more than k3s. containerd, runc and the CNI plugins are its
- * children and inherit GOGC and GOMEMLIMIT; pods do not, their environment is
- * what their image and specification say. The shims inherit them too, but set
- * their own GC percentage (40) when they start. That does no harm: a lower GOGC
- * saves memory in containerd for the same price as in k3s, runc and the plugins
- * end before their first collection, and GOMEMLIMIT is a bound for each process
- * alone, which the others, with heaps of a few MiB, never come near. It is no
- * hard limit either: where what lives is larger, Go lets the heap grow and
- * spends at most half of the CPU on collecting.
+ * children and inherit GOGC; pods do not, their environment is what their image
+ * and specification say. The shims inherit it too, but set their own GC
+ * percentage (40) when they start. That does no harm: a lower GOGC saves memory
+ * in containerd for the same price as in k3s, runc and the plugins end before
+ * their first collection.
  */
 #include "launcher.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,21 +36,11 @@ enum default_state default_judge(const struct board_default *d, const struct wis
 		return MEMORY_UNKNOWN;
 	if (w->memory_kib / 1024 >= d->below_mib)
 		return ENOUGH_MEMORY;
-	if (d->kind != DEFAULT_FLAG)
+	if (!d->is_flag)
 		return getenv(d->name) ? USER_SET : APPLIED;	/* an empty one is a choice, too */
 	if (flag_given(d->name, d->value, w->flags, w->config))
 		return USER_SET;
 	return w->config && is_url(w->config) ? CONFIG_UNREAD : APPLIED;
-}
-
-void default_value(const struct board_default *d, const struct wish *w, char out[DEFAULT_VALUE_MAX])
-{
-	uint64_t percent = strtoull(d->value, NULL, 10);
-
-	if (d->kind == DEFAULT_RAM)
-		snprintf(out, DEFAULT_VALUE_MAX, "%" PRIu64 "MiB", w->memory_kib * percent / 100 / 1024);
-	else
-		snprintf(out, DEFAULT_VALUE_MAX, "%s", d->value);
 }
 
 char **defaults_apply(struct bundle *b, const struct request *r, const char *config)
@@ -63,7 +48,7 @@ char **defaults_apply(struct bundle *b, const struct request *r, const char *con
 	bool is_agent = !strcmp(r->command->name, "agent");
 	int at = r->command_at + 1;
 	struct wish w = wish_of(r->argv + at, config);
-	char **argv = r->argv, value[DEFAULT_VALUE_MAX];
+	char **argv = r->argv;
 	const char *cursor = NULL;
 	struct board_default d;
 
@@ -73,12 +58,11 @@ char **defaults_apply(struct bundle *b, const struct request *r, const char *con
 	while (bundle_next_default(b, &cursor, &d)) {
 		if (!(is_agent ? d.agent : d.server) || default_judge(&d, &w) != APPLIED)
 			continue;
-		default_value(&d, &w, value);
-		log_line(LOG_INFO, "Default of a small board: %s=%s (" DEFAULTS_SWITCH "=off starts without)", d.name, value);
-		if (d.kind == DEFAULT_FLAG)
-			argv = add_flag(argv, at++, d.name, value);
+		log_line(LOG_INFO, "Default of a small board: %s=%s (" DEFAULTS_SWITCH "=off starts without)", d.name, d.value);
+		if (d.is_flag)
+			argv = add_flag(argv, at++, d.name, d.value);
 		else
-			set_environment(d.name, value);
+			set_environment(d.name, d.value);
 	}
 	return argv;
 }

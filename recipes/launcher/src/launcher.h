@@ -132,21 +132,19 @@ void bundle_verify(struct bundle *b);
 _Noreturn void bundle_corrupt(const struct bundle *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* ---- manifest.c ---- */
-enum { IMAGES_MAX = 64, IMAGE_NAME_MAX = 128, DEFAULTS_MAX = 32 };
+enum { IMAGES_MAX = 64, IMAGE_NAME_MAX = 128, DEFAULTS_MAX = 32, DEFAULT_VALUE_MAX = 512 };
 
 struct image {
 	const char *name, *sha256;
 	uint64_t size, at;	/* as it lies in the executable */
 };
 
-enum default_kind { DEFAULT_ENV, DEFAULT_RAM, DEFAULT_FLAG };
-
 struct board_default {
 	bool server, agent;	/* which commands it is for */
 	uint64_t below_mib;	/* only on a machine with less memory */
-	enum default_kind kind;
-	const char *name;	/* of the variable or flag */
-	const char *value;	/* DEFAULT_RAM: percent of the memory */
+	bool is_flag;		/* or a variable */
+	const char *name;
+	const char *value;
 	const char *why;
 };
 
@@ -349,12 +347,8 @@ struct wish {
 
 enum default_state { APPLIED, SWITCHED_OFF, MEMORY_UNKNOWN, ENOUGH_MEMORY, USER_SET, CONFIG_UNREAD };
 
-enum { DEFAULT_VALUE_MAX = 512 };
-
 struct wish wish_of(char **flags, const char *config);
 enum default_state default_judge(const struct board_default *d, const struct wish *w);
-/* The value on this machine. */
-void default_value(const struct board_default *d, const struct wish *w, char out[DEFAULT_VALUE_MAX]);
 /* Sets variables; returns the arguments with the flags. */
 char **defaults_apply(struct bundle *b, const struct request *r, const char *config);
 

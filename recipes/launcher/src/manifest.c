@@ -221,14 +221,9 @@ static void parse_commands(const struct bundle *b, const char *text, struct boar
 
 static void parse_kind(const struct bundle *b, const char *text, struct board_default *d)
 {
-	static const char *const kinds[] = { "env", "ram", "flag" };
-	unsigned int kind = 0;
-
-	while (kind < 3 && strcmp(text, kinds[kind]))
-		kind++;
-	if (kind == 3)
+	d->is_flag = !strcmp(text, "flag");
+	if (!d->is_flag && strcmp(text, "env"))
 		bundle_corrupt(b, "its manifest has a default of the unknown kind '%s'", text);
-	d->kind = (enum default_kind)kind;
 }
 
 /* What a terminal shows as it is, and JSON holds without an escape. */
@@ -246,7 +241,7 @@ static bool is_default_name(const struct board_default *d)
 	static const char flag[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 	size_t size = strlen(d->name);
 
-	return size && size <= COMPONENT_MAX && strspn(d->name, d->kind == DEFAULT_FLAG ? flag : variable) == size;
+	return size && size <= COMPONENT_MAX && strspn(d->name, d->is_flag ? flag : variable) == size;
 }
 
 /* "default <commands> <below-mib> <kind> <name>=<value> <why it is there>" */
@@ -273,7 +268,7 @@ bool bundle_next_default(const struct bundle *b, const char **cursor, struct boa
 	d->below_mib = number(b, field[2], 10);
 	parse_commands(b, field[1], d);
 	parse_kind(b, field[3], d);
-	if (!is_default_name(d) || (d->kind == DEFAULT_RAM && number(b, value, 10) > 100))
+	if (!is_default_name(d))
 		bundle_corrupt(b, "its manifest has a malformed default for '%s'", d->name);
 	return true;
 }

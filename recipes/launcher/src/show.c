@@ -37,18 +37,18 @@ static void reason(char *out, size_t size, const struct board_default *d, const 
 	}
 }
 
-static void show_line(const struct board_default *d, const char *value, bool applied, const char *because)
+static void show_line(const struct board_default *d, bool applied, const char *because)
 {
-	printf("%s=%s (%s) %s: %s. %s\n", d->name, value, commands_of(d), applied ? "applied" : "not applied", because,
+	printf("%s=%s (%s) %s: %s. %s\n", d->name, d->value, commands_of(d), applied ? "applied" : "not applied", because,
 	       d->why);
 }
 
 /* Nothing here needs an escape: the manifest is held to that, and the rest is ours. */
-static void show_json(const struct board_default *d, const char *value, bool applied, const char *because)
+static void show_json(const struct board_default *d, bool applied, const char *because)
 {
 	printf("{\"name\": \"%s\", \"value\": \"%s\", \"kind\": \"%s\", \"server\": %s, \"agent\": %s, "
 	       "\"below_mib\": %" PRIu64 ", \"applied\": %s, \"because\": \"%s\", \"why\": \"%s\"}",
-	       d->name, value, d->kind == DEFAULT_FLAG ? "flag" : "env", d->server ? "true" : "false",
+	       d->name, d->value, d->is_flag ? "flag" : "env", d->server ? "true" : "false",
 	       d->agent ? "true" : "false", d->below_mib, applied ? "true" : "false", because, d->why);
 }
 
@@ -60,7 +60,7 @@ static bool is_asked(const struct board_default *d, const char *command)
 
 void defaults_show(struct bundle *b, const struct request *r, const char *config)
 {
-	char value[DEFAULT_VALUE_MAX], because[128];
+	char because[128];
 	struct wish w = wish_of(r->argv + r->command_at + 1, config);
 	const char *cursor = NULL;
 	enum default_state state;
@@ -74,11 +74,10 @@ void defaults_show(struct bundle *b, const struct request *r, const char *config
 		if (!is_asked(&d, r->command->name))
 			continue;
 		state = default_judge(&d, &w);
-		default_value(&d, &w, value);
 		reason(because, sizeof because, &d, &w, state);
 		if (r->as_json)
 			fputs(count ? ",\n " : "", stdout);
-		(r->as_json ? show_json : show_line)(&d, value, state == APPLIED, because);
+		(r->as_json ? show_json : show_line)(&d, state == APPLIED, because);
 		count++;
 	}
 	if (r->as_json)

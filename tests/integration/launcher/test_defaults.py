@@ -15,10 +15,9 @@ from .pack import Pack
 pytestmark = pytest.mark.integration
 
 GOGC = "server,agent 1024 env GOGC=40 Less memory for more CPU."
-LIMIT = "server,agent 1024 ram GOMEMLIMIT=60 Leaves room for pods."
 PODS = "server 600 flag kubelet-arg=max-pods=20 Twenty pods fill it."
 RESOLV = "agent 1024 flag resolv-conf=/etc/resolv.board A flag that is no list."
-ALL = [GOGC, LIMIT, PODS, RESOLV]
+ALL = [GOGC, PODS, RESOLV]
 
 PI_ZERO_KIB = 447_520
 
@@ -54,8 +53,8 @@ def start(board: Path, call: Call, tmp_path: Path) -> Start:
     return run
 
 
-def variables(result: Result) -> tuple[str | None, str | None]:
-    return result.environment.get("GOGC"), result.environment.get("GOMEMLIMIT")
+def gogc(result: Result) -> str | None:
+    return result.environment.get("GOGC")
 
 
 # ---- applied ----
@@ -64,7 +63,7 @@ def variables(result: Result) -> tuple[str | None, str | None]:
 def test_server(start: Start) -> None:
     for _ in ("first", "steady"):
         result = start("--debug", "server", "--token", "x y")
-        assert variables(result) == ("40", "262MiB")
+        assert gogc(result) == "40"
         assert result.arguments[1:] == [
             "--debug",
             "server",
@@ -73,13 +72,13 @@ def test_server(start: Start) -> None:
             "--token",
             "x y",
         ]
-        assert "Default of a small board: GOMEMLIMIT=262MiB" in result.err
+        assert "Default of a small board: GOGC=40" in result.err
         assert "K3S_BOARD_DEFAULTS=off" in result.err
 
 
 def test_agent(start: Start) -> None:
     result = start("agent")
-    assert variables(result) == ("40", "262MiB")
+    assert gogc(result) == "40"
     assert result.arguments[1:] == ["agent", "--resolv-conf=/etc/resolv.board"]
 
 
@@ -89,12 +88,12 @@ def test_agent(start: Start) -> None:
 )
 def test_nobody_else(start: Start, words: list[str]) -> None:
     result = start(*words)
-    assert variables(result) == (None, None)
+    assert gogc(result) is None
     assert not any("max-pods" in word for word in result.arguments)
 
 
 @pytest.mark.parametrize(
-    ("kib", "gogc", "pods"),
+    ("kib", "variable", "pods"),
     [
         (1, True, True),
         (600 * 1024 - 1, True, True),
@@ -104,23 +103,23 @@ def test_nobody_else(start: Start, words: list[str]) -> None:
         (64 << 30, False, False),
     ],
 )
-def test_bounds(start: Start, kib: int, gogc: bool, pods: bool) -> None:
+def test_bounds(start: Start, kib: int, variable: bool, pods: bool) -> None:
     result = start("server", kib=kib)
-    assert ("GOGC" in result.environment) == gogc
+    assert ("GOGC" in result.environment) == variable
     assert ("--kubelet-arg=max-pods=20" in result.arguments) == pods
 
 
 def test_unknown_memory(board: Path, call: Call) -> None:
     result = call(board, "server", inside="mount -t tmpfs none /proc")
-    assert variables(result) == (None, None)
+    assert gogc(result) is None
 
 
 def test_switch(start: Start) -> None:
     result = start("server", env={"K3S_BOARD_DEFAULTS": "off"})
-    assert variables(result) == (None, None)
+    assert gogc(result) is None
     assert result.arguments[1:] == ["server", "--disable=traefik"]
     result = start("server", env={"K3S_BOARD_DEFAULTS": "no"})
-    assert variables(result) == ("40", "262MiB")
+    assert gogc(result) == "40"
     assert "K3S_BOARD_DEFAULTS is 'no', but only 'off' means something" in result.err
 
 
@@ -129,7 +128,7 @@ def test_switch(start: Start) -> None:
 
 @pytest.mark.parametrize("value", ["100", ""])
 def test_variable_of_the_user(start: Start, value: str) -> None:
-    assert variables(start("server", env={"GOGC": value})) == (value, "262MiB")
+    assert gogc(start("server", env={"GOGC": value})) == value
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_variable_of_the_user(start: Start, value: str) -> None:
 def test_flag_of_the_user(start: Start, words: list[str]) -> None:
     result = start("server", *words)
     assert result.arguments[1:] == ["server", "--disable=traefik", *words]
-    assert variables(result) == ("40", "262MiB")
+    assert gogc(result) == "40"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +233,7 @@ def test_configuration_that_is_a_url(start: Start) -> None:
     env = {"K3S_CONFIG_FILE": "http://127.0.0.1:1/config.yaml"}
     result = start("server", env=env)
     assert "--kubelet-arg=max-pods=20" not in result.arguments
-    assert variables(result) == ("40", "262MiB")
+    assert gogc(result) == "40"
     assert "not applied: the configuration is a URL" in start("--show-defaults", env=env).out
 
 
@@ -246,8 +245,6 @@ def test_show(start: Start, tmp_path: Path) -> None:
     assert result.err == ""
     assert result.out.splitlines() == [
         "GOGC=40 (server, agent) not applied: you set it. Less memory for more CPU.",
-        "GOMEMLIMIT=420MiB (server, agent) applied: 700 MiB of memory, less than 1024."
-        " Leaves room for pods.",
         "kubelet-arg=max-pods=20 (server) not applied: 700 MiB of memory, not less than 600."
         " Twenty pods fill it.",
         "resolv-conf=/etc/resolv.board (agent) applied: 700 MiB of memory, less than 1024."
@@ -269,23 +266,22 @@ def test_show_when_switched_off(start: Start) -> None:
 
 
 def test_show_as_json(start: Start) -> None:
-    shown = json.loads(start("--show-defaults", "--json", env={"GOGC": ""}).out)
+    shown = json.loads(start("--show-defaults", "--json", env={"K3S_RESOLV_CONF": ""}).out)
     assert [(d["name"], d["applied"]) for d in shown] == [
-        ("GOGC", False),
-        ("GOMEMLIMIT", True),
+        ("GOGC", True),
         ("kubelet-arg", True),
-        ("resolv-conf", True),
+        ("resolv-conf", False),
     ]
-    assert shown[1] == {
-        "name": "GOMEMLIMIT",
-        "value": "262MiB",
+    assert shown[0] == {
+        "name": "GOGC",
+        "value": "40",
         "kind": "env",
         "server": True,
         "agent": True,
         "below_mib": 1024,
         "applied": True,
         "because": "437 MiB of memory, less than 1024",
-        "why": "Leaves room for pods.",
+        "why": "Less memory for more CPU.",
     }
 
 
@@ -326,8 +322,7 @@ def test_wrong_usage(board: Path, call: Call, words: list[str], message: str) ->
         "server 1024 env gogc=40 why",
         "server 1024 flag Kubelet=40 why",
         "server 1024 env GO\x1bGC=40 why",
-        "server 1024 ram GOMEMLIMIT=101 why",
-        "server 1024 ram GOMEMLIMIT=x why",
+        "server 1024 ram GOGC=40 why",
         'server 1024 env GOGC=40 say "why"',
         "server 1024 env GOGC=4\x1b0 why",
         "server 1024 env GOGC=" + "4" * 600 + " why",
@@ -365,7 +360,7 @@ def test_too_many(payload: Pack, launcher_binary: Path, call: Call, tmp_path: Pa
 
 
 def test_on_armv6(payload: Pack, arm_launcher_binary: Path, call: Call, tmp_path: Path) -> None:
-    """Under the emulated CPU: the memory and the percentage are right with 32 bits as well."""
+    """Under the emulated CPU: the memory is right with 32 bits as well."""
     pack = replace(payload, defaults=ALL, head={"target": "armv6", "cpu": "armv6"})
     exe = pack.write(arm_launcher_binary, tmp_path / "k3s")
     meminfo = tmp_path / "meminfo"
@@ -373,5 +368,5 @@ def test_on_armv6(payload: Pack, arm_launcher_binary: Path, call: Call, tmp_path
     inside = f'mount --bind "{meminfo}" /proc/meminfo; exec qemu-arm-static "{exe}" "$@"'
     result = call(exe, "server", env={"QEMU_CPU": "arm1176"}, inside=inside)
     assert result.code == 0, result.err
-    assert variables(result) == ("40", "359MiB")
+    assert gogc(result) == "40"
     assert "--kubelet-arg=max-pods=20" in result.arguments
