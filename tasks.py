@@ -19,6 +19,7 @@ from buildsys.bench import run as bench_run
 from buildsys.ci import pipeline as ci_pipeline
 from buildsys.ci import steps as ci_steps
 from buildsys.ci.matrix import outputs
+from buildsys.ci.steps import GROUPS
 from buildsys.components import page as components_page
 from buildsys.docker import verbs as docker_verbs
 from buildsys.docker.backend import NATIVE, Order, is_docker
@@ -277,7 +278,7 @@ def matrix(
     iterable=["arch", "only"],
     help={
         **_help("arch", "json"),
-        "only": "a step, or a part (check, tests, build, prove); may be given several times",
+        "only": f"a step, or a part ({', '.join(GROUPS)}); may be given several times",
         "list": "the steps that it would run",
     },
 )

@@ -87,7 +87,10 @@ CHECK = (
 TESTS = Step("tests", "tests", ("invoke", "test"), tests=True)
 """All tests, those of `unit` too."""
 
-GROUPS = ("check", "tests", "build", "prove")
+REPORT = Step("report", "report", ("invoke", "report"))
+"""On all that is built. It is about no one target: what failed is what it is read for."""
+
+GROUPS = ("check", "tests", "build", "prove", "report")
 """What steps come in, in their order."""
 
 
@@ -96,7 +99,8 @@ def steps(targets: Iterable[Target], only: Collection[str] = ()) -> tuple[Step, 
 
     Raises `UnknownNameError`.
     """
-    everything = (*CHECK, TESTS, *(step for target in targets for step in of_target(target)))
+    about = (step for target in targets for step in of_target(target))
+    everything = (*CHECK, TESTS, *about, REPORT)
     names = {step.name for step in everything} | set(GROUPS)
     for name in only:
         if name not in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_parts_come_in_order_whatever_order_they_are_asked_for(targets: list[Tar
     for target in targets:
         found = [s.group for s in steps([target])]
         assert found == sorted(found, key=GROUPS.index)
+
+
+def test_the_report_comes_last_whatever_failed(app: App, targets: list[Target]) -> None:
+    chosen = steps(targets[:1])
+    last = chosen[-1]
+    assert (last.typed, last.target) == ("invoke report", "")
+    failing = [sh(step.name, "exit 1", group=step.group, target=step.target) for step in chosen]
+    found = results(app, *failing[:-1], replace(failing[-1], argv=("true",)))
+    assert [name for name, result in found.items() if result == PASSED] == ["report"]
+    assert LEFT_OUT in found.values()
 
 
 def test_unknown_step_is_refused_by_name(targets: list[Target]) -> None:

@@ -16,6 +16,7 @@ import tasks
 from buildsys.ci import matrix
 from buildsys.ci.steps import GROUPS
 from buildsys.load import load_project
+from buildsys.page.write import NAME as REPORT_NAME
 from buildsys.plan import make_plan
 
 from .conftest import CHECKOUT, TOOLCHAIN
@@ -32,11 +33,14 @@ SETUP = {
 }
 """What makes `invoke` and the sandboxes of jobs possible on a new machine."""
 
+ANYHOW = "${{ !cancelled() }}"
+
 CONDITIONS = {
     "needs.plan.outputs.count != '0'",
     "steps.sources.outputs.cache-hit != 'true'",
     "steps.store.outputs.cache-hit != 'true'",
-    "${{ !cancelled() }}",
+    ANYHOW,
+    "${{ failure() }}",
     "${{ !cancelled() && needs.plan.result == 'success' && needs.plan.outputs.count != '0' }}",
 }
 """Whether there is anything to do, whether a cache has it already, and what goes on regardless."""
@@ -109,7 +113,8 @@ def test_the_script_for_a_bare_checkout_runs_every_step() -> None:
 
 
 def test_every_part_of_ci_is_run_by_one_workflow() -> None:
-    parts = re.findall(r"invoke ci --only (\w+)", "\n".join(runs()))
+    calls = [line for line in runs() if line.startswith("invoke ci ")]
+    parts = [part for line in calls for part in re.findall(r"--only (\w+)", line)]
     assert sorted(parts) == sorted(GROUPS)
 
 
@@ -214,6 +219,20 @@ def test_what_is_saved_in_a_cache_is_what_is_restored() -> None:
             paths.setdefault(kind.replace("cache", "store-"), set()).add(step["with"]["path"])
     assert set(paths) == {"proven", "sources", "store-"}
     assert all(len(found) == 1 for found in paths.values())
+
+
+def test_a_target_that_failed_leaves_what_explains_it() -> None:
+    left = {
+        step["with"]["path"].strip(): (step["with"]["name"].split("-")[0], step.get("if"))
+        for step in WORKFLOWS["build"].jobs["target"]["steps"]
+        if str(step.get("uses")).startswith("actions/upload-artifact@")
+    }
+    assert left == {
+        "artifacts/k3s-*\nartifacts/verdicts\nartifacts/timings-*.json": ("k3s", ANYHOW),
+        f"artifacts/{REPORT_NAME}": ("report", ANYHOW),
+        "~/.cache/k3s-buildsys/logs": ("logs", "${{ failure() }}"),
+        "artifacts/proven/${{ matrix.target }}.json": ("proven", None),
+    }
 
 
 def test_artifacts_that_are_taken_are_those_that_were_left() -> None:
