@@ -21,6 +21,7 @@ from buildsys.ci import steps as ci_steps
 from buildsys.ci.matrix import outputs
 from buildsys.ci.steps import GROUPS
 from buildsys.components import page as components_page
+from buildsys.components import write_page
 from buildsys.docker import verbs as docker_verbs
 from buildsys.docker.backend import NATIVE, Order, is_docker
 from buildsys.docker.backend import build as docker_build
@@ -355,15 +356,23 @@ def proof(_: Context, json: bool = False) -> None:
         **_help("arch", "json"),
         "components": "only the components, with their sizes and last verdicts",
         "markdown": "the components as docs/components.md has them",
+        "write": "write docs/components.md",
     },
 )
 def list_(
-    _: Context, arch: Any, components: bool = False, markdown: bool = False, json: bool = False
+    _: Context,
+    arch: Any,
+    components: bool = False,
+    markdown: bool = False,
+    write: bool = False,
+    json: bool = False,
 ) -> None:
     """List the targets, the profiles and the components; what is missing comes with its reason."""
     with reported():
         app = App(Settings())
-        if markdown:
+        if write:
+            show.paths([write_page(app.root, app.project)], as_json=json)
+        elif markdown:
             print(components_page(app.project), end="")
         else:
             targets = app.targets(arch)

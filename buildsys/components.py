@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from buildsys.cache import write_atomic
 from buildsys.load import Project
 from buildsys.model import Recipe, Target
 
@@ -19,7 +20,7 @@ PLACES = {
 
 HEADER = """# Components
 
-Made by `invoke list --markdown` from the recipes; a test compares it. Sizes and verdicts change
+Made by `invoke list --write` from the recipes; a test compares it. Sizes and verdicts change
 with every build: `invoke list --components` shows those of the artifacts at hand.
 """
 
@@ -63,6 +64,13 @@ def described(recipe: Recipe, project: Project) -> dict[str, Any]:
         "targets": [name for name in project.targets if name not in recipe.lacking],
         "lacking": dict(recipe.lacking),
     }
+
+
+def write_page(root: Path, project: Project) -> Path:
+    """Write `docs/components.md` below `root`, whole or not at all; its path."""
+    path = root / "docs/components.md"
+    write_atomic(path, page(project).encode())
+    return path
 
 
 def page(project: Project) -> str:

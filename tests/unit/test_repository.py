@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.components import page
+from buildsys.components import page, write_page
 from buildsys.load import load_project
 
 from .conftest import CHECKOUT, git
@@ -145,4 +145,12 @@ def test_no_folder_of_tests_is_passed_over() -> None:
 
 def test_component_page_is_what_the_recipes_say() -> None:
     written = (CHECKOUT / "docs/components.md").read_text("utf-8")
-    assert written == page(load_project(CHECKOUT)), "invoke list --markdown > docs/components.md"
+    assert written == page(load_project(CHECKOUT)), "invoke list --write"
+
+
+def test_component_page_is_written_whole(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    project = load_project(CHECKOUT)
+    path = write_page(tmp_path, project)
+    assert path.read_text("utf-8") == page(project)
+    assert [*tmp_path.rglob("*")] == [path.parent, path], "nothing unfinished is left"
