@@ -80,9 +80,9 @@ def _text(value: Any) -> str:
 
 
 def memory(made: Made) -> Iterator[Element]:
-    """A picture for each boot."""
+    """A picture for each board of each scenario, with all its boots."""
     for one in made.verdicts:
-        for svg in pictures(_plain(one)):
+        for svg in pictures(_plain(one)).values():
             caption = f"{one.data.kind}, on {one.data.facts.get('machine', 'a board')}, "
             words = tag("figcaption", caption, _when(one), ": ", state(one.state))
             words.append(tag("span", f", on {_bytes(one)}"))

@@ -1,4 +1,4 @@
-"""A picture of a boot: memory over the guest's time, as SVG. Pure."""
+"""A picture of a board's boots, one over the other: memory over the guest's time, as SVG. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 150, 34, 40
 
 COLORS = ("#1f6f8b", "#c8553d", "#7a7a7a")
 
+LEAST_OPACITY = 0.4
+"""Of a line among so many others that it had less."""
+
 _STYLE = "font:12px sans-serif;fill:#333"
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 100, 120, 200, 300, 500, 600, 1000, 1200, 2000, 5000)
 """Distances between grid lines that people can count by."""
 
 
+Line = Sequence[tuple[float, float]]
+
+
 @dataclass(frozen=True)
 class Series:
-    """A named line of (guest second, MiB)."""
+    """A name, and for each boot a line of (guest second, MiB)."""
 
     name: str
-    points: Sequence[tuple[float, float]]
+    lines: Sequence[Line]
 
 
 def chart(title: str, series: Sequence[Series], marks: Sequence[tuple[float, str]]) -> str:
-    """The picture; `marks` are moments with a name, at the lower edge."""
-    points = [point for one in series for point in one.points]
+    """The picture; `marks` are moments with a name, as lines from edge to edge.
+
+    Lines of several boots let each other through, so that what is usual is dark and the rest stands
+    out; a dot is where a boot ended. No line is without a point.
+    """
+    points = [point for one in series for line in one.lines for point in line]
     longest = max([x for x, _ in points] + [x for x, _ in marks] + [1.0])
     highest = max([y for _, y in points] + [1.0])
     scale = _Scale(longest, highest)
@@ -37,7 +47,7 @@ def chart(title: str, series: Sequence[Series], marks: Sequence[tuple[float, str
         f'<text x="{LEFT}" y="20" style="{_STYLE};font-weight:bold">{escape(title)}</text>',
         *_grid(scale),
         *_marks(scale, marks),
-        *(_line(scale, one, COLORS[n % len(COLORS)]) for n, one in enumerate(series)),
+        *(text for n, one in enumerate(series) for text in _lines(scale, one, _color(n))),
         *_legend(series),
         "</svg>",
     ]
@@ -89,16 +99,31 @@ def _marks(scale: _Scale, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
         )
 
 
-def _line(scale: _Scale, series: Series, color: str) -> str:
-    points = " ".join(f"{scale.x(x)},{scale.y(y)}" for x, y in series.points)
-    return f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>'
+def _lines(scale: _Scale, series: Series, color: str) -> Iterator[str]:
+    many = len(series.lines)
+    for number, line in enumerate(series.lines, 1):
+        points = [(scale.x(x), scale.y(y)) for x, y in line]
+        path = " ".join(f"{x},{y}" for x, y in points)
+        opacity = round(max(LEAST_OPACITY, many**-0.5), 2)
+        yield (
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5" '
+            f'stroke-opacity="{opacity}"><title>boot {number} of {many}</title></polyline>'
+        )
+        if many > 1:
+            x, y = points[-1]
+            yield f'<circle cx="{x}" cy="{y}" r="2" fill="{color}"/>'
+
+
+def _color(number: int) -> str:
+    return COLORS[number % len(COLORS)]
 
 
 def _legend(series: Sequence[Series]) -> Iterator[str]:
     for number, one in enumerate(series):
         y = TOP + 16 + number * 20
         x = WIDTH - RIGHT + 12
-        color = COLORS[number % len(COLORS)]
         place = f'x1="{x}" x2="{x + 18}" y1="{y - 4}" y2="{y - 4}"'
-        yield f'<line {place} stroke="{color}" stroke-width="2"/>'
+        yield f'<line {place} stroke="{_color(number)}" stroke-width="2"/>'
         yield _text(x + 24, y, one.name)
+    if any(len(one.lines) > 1 for one in series):
+        yield _text(WIDTH - RIGHT + 12, TOP + 16 + len(series) * 20, "● end of a boot")

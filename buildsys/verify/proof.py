@@ -19,52 +19,60 @@ HEADER = """# Proof
 Made by `invoke proof` from the verdicts in `docs/proof/`, which are those of `invoke audit` and
 `invoke smoke`, with and without a scenario; a test compares it. `docs/verdicts.md` explains them.
 A guest second is the emulated board's; memory is what its kernel calls available, and what is
-resident of k3s. The sha256 names the executable that was tried.
+resident of k3s. A picture has all boots of a board, each from its own first second. The sha256
+names the executable that was tried.
 """
 
 BOOTLESS = ("audit", "smoke")
 """The kinds of verdict that boot no machine. Of these only the failures are kept by name."""
 
+MEASURED = {"available": "available", "rss": "resident, k3s", "swap": "swapped"}
+"""What a picture shows of a boot's beats, and its words for it."""
+
+Beats = Sequence[Mapping[str, Any]]
+"""What a guest said of itself in one boot, in its order."""
+
 _KEPT = ("kind", "target", "file", "sha256", "passed", "started", "seconds")
 
 
 def keep(artifacts: Path, root: Path, project: Project) -> list[Path]:
-    """Copy verdicts to `docs/proof` below `root`, draw boots, write page and README's table.
+    """Copy verdicts to `docs/proof` below `root`; write pictures, page and README's table anew.
 
-    Returns what was written. Raises `NotBuiltError` where there is no verdict, and `CorruptError`
-    for a README without a place for the table.
+    Those are made of all verdicts on file, whether `artifacts` has them still or not. Returns what
+    was written. Raises `NotBuiltError` where there is no verdict at all, and `CorruptError` for a
+    README without a place for the table.
     """
-    found = [
-        path
-        for name in (*BOOTLESS, *project.scenarios)
-        for path in sorted((artifacts / "verdicts").glob(f"*-{name}.json"))
-    ]
-    if not found:
+    docs, readme = root / "docs", root / "README.md"
+    folder = docs / "proof"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_keep_one(path, folder) for path in _at_hand(artifacts, project)]
+    verdicts = kept(docs)
+    if not verdicts:
         raise NotBuiltError(
-            f"nothing has a verdict in {artifacts / 'verdicts'}",
+            f"nothing has a verdict, neither in {artifacts / 'verdicts'} nor in {folder}",
             action="run `invoke audit --arch ARCH`, `invoke smoke --arch ARCH`, or with --scenario "
             "NAME; `invoke smoke --list` has them",
         )
-    docs, readme = root / "docs", root / "README.md"
-    (docs / "proof").mkdir(parents=True, exist_ok=True)
-    written = [one for path in found for one in _keep_one(path, docs / "proof")]
-    verdicts = kept(docs)
     table = status.placed(readme.read_text("utf-8"), status.table([*verdicts.values()], project))
-    for path, text in ((docs / "proof.md", page(verdicts, project)), (readme, table)):
+    drawn = {folder / name: text for name, text in album(verdicts).items()}
+    for path, text in {**drawn, docs / "proof.md": page(verdicts, project), readme: table}.items():
         write_atomic(path, text.encode())
         written.append(path)
+    for path in {*folder.glob("*.svg")} - drawn.keys():
+        path.unlink()
     return written
 
 
-def _keep_one(path: Path, folder: Path) -> Iterator[Path]:
+def _at_hand(artifacts: Path, project: Project) -> Iterator[Path]:
+    for name in (*BOOTLESS, *project.scenarios):
+        yield from sorted((artifacts / "verdicts").glob(f"*-{name}.json"))
+
+
+def _keep_one(path: Path, folder: Path) -> Path:
     short = shortened(json.loads(path.read_text("utf-8")))
     place = folder / path.name
     write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
-    for number, picture in enumerate(pictures(short), 1):
-        name = place.with_name(f"{path.stem}-{number}.svg")
-        write_atomic(name, picture.encode())
-        yield name
-    yield place
+    return place
 
 
 def shortened(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,34 +90,46 @@ def kept(docs: Path) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
 
 
-def pictures(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """One picture for each boot of a verdict."""
+def album(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """All pictures of the page, by their files' names."""
+    return {
+        _file(name, board): picture
+        for name, verdict in verdicts.items()
+        for board, picture in pictures(verdict).items()
+    }
+
+
+def _file(name: str, board: str) -> str:
+    return f"{name}-{board}.svg" if board else f"{name}.svg"
+
+
+def pictures(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """A picture for each board that booted, with all its boots; a single board has no name."""
     facts = verdict.get("facts", {})
     beats = facts.get("boots", ())
     boards = facts.get("boards", [""] * len(beats))  # one board is not named
-    boots = [boot for boot in zip(boards, beats, strict=True) if boot[1]]
-    for board in dict.fromkeys(board for board, _ in boots):
-        yield from _of_board(verdict, board, [beats for name, beats in boots if name == board])
+    booted: dict[str, list[Beats]] = {}
+    for board, boot in zip(boards, beats, strict=True):
+        if boot:
+            booted.setdefault(board, []).append(boot)
+    return {board: _of_board(verdict, board, boots) for board, boots in booted.items()}
 
 
-def _of_board(
-    verdict: Mapping[str, Any], board: str, boots: Sequence[Sequence[Mapping[str, Any]]]
-) -> Iterator[str]:
+def _of_board(verdict: Mapping[str, Any], board: str, boots: Sequence[Beats]) -> str:
     title = f"{verdict['target']}: {verdict['kind']}" + (f", {board}" if board else "")
-    for number, beats in enumerate(boots, 1):
-        names = (("available", "available"), ("rss", "resident, k3s"), ("swap", "swapped"))
-        series = [
-            Series(name, [(beat["uptime"], beat[key]) for beat in beats])
-            for key, name in names
-            if any(beat[key] for beat in beats)
-        ]
-        marks = [
-            (step["facts"]["at"], step["name"])
-            for step in verdict["steps"]
-            if "at" in step["facts"] and step["facts"].get("board", board) == board
-        ]
-        of = f", boot {number} of {len(boots)}" if len(boots) > 1 else ""
-        yield chart(f"{title}{of}", series, marks if len(boots) == 1 else [])
+    series = [
+        Series(name, [[(beat["uptime"], beat[key]) for beat in boot] for boot in boots])
+        for key, name in MEASURED.items()
+        if any(beat[key] for boot in boots for beat in boot)
+    ]
+    if len(boots) > 1:
+        return chart(f"{title}, {len(boots)} boots", series, [])
+    marks = [
+        (step["facts"]["at"], step["name"])
+        for step in verdict["steps"]
+        if "at" in step["facts"] and step["facts"].get("board", board) == board
+    ]
+    return chart(title, series, marks)
 
 
 def page(verdicts: Mapping[str, Mapping[str, Any]], project: Project) -> str:
@@ -168,8 +188,8 @@ def _section(name: str, verdict: Mapping[str, Any]) -> Iterator[str]:
             f"{least['most_resident_mib']} MiB resident, {least['most_swapped_mib']} swapped."
         )
         yield ""
-    for number, _ in enumerate(pictures(verdict), 1):
-        yield f"![memory over guest time](proof/{name}-{number}.svg)"
+    for board in pictures(verdict):
+        yield f"![memory over guest time](proof/{_file(name, board)})"
         yield ""
 
 

@@ -269,7 +269,7 @@ def test_page_shows_a_failure_by_its_words() -> None:
 
 
 def test_pictures_are_whole_and_name_their_lines() -> None:
-    (picture,) = proof.pictures(verdict())
+    (picture,) = proof.pictures(verdict()).values()
     root = ElementTree.fromstring(picture)
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"armv6: single", "available", "resident, k3s", "guest seconds", "MiB"} <= texts
@@ -283,7 +283,7 @@ def test_page_says_how_often_the_same_bytes_were_tried() -> None:
     assert "tried 2 times, 1 of them FAILED: 612.5, 90.0 FAILED seconds." in text
 
 
-def test_each_board_has_its_pictures_and_its_name() -> None:
+def test_each_board_has_a_picture_of_all_its_boots() -> None:
     two = verdict()
     (beats,) = two["facts"]["boots"]
     two["facts"] |= {"boots": [beats, beats, [], beats], "boards": ["a", "b", "a", "b"]}
@@ -292,18 +292,19 @@ def test_each_board_has_its_pictures_and_its_name() -> None:
         {"name": name, "passed": True, "detail": "", "facts": {"at": at, "board": board}}
         for name, board, at in steps
     ]
-    first, *rest = proof.pictures(two)
-    titles = [picture.partition('aria-label="')[2].partition('"')[0] for picture in (first, *rest)]
-    assert titles == [
-        "armv6: single, a",
-        "armv6: single, b, boot 1 of 2",
-        "armv6: single, b, boot 2 of 2",
-    ]
-    assert "<title>up</title>" in first
-    assert "<title>joined</title>" not in first
+    drawn = proof.pictures(two)
+    titles = [text.partition('aria-label="')[2].partition('"')[0] for text in drawn.values()]
+    assert titles == ["armv6: single, a", "armv6: single, b, 2 boots"]
+    marks = [("up", "a"), ("joined", "b")]
+    assert [name for name, board in marks if f"<title>{name}</title>" in drawn[board]] == ["up"], (
+        "moments are those of one boot"
+    )
+    lines = [text.count("<polyline") for text in drawn.values()]
+    assert lines == [2, 4], "available and resident, for each boot that said anything"
+    assert [text.count("<circle") for text in drawn.values()] == [0, 4], "the ends of boots"
     text = proof.page({"armv6-single": two}, PROJECT)
     assert "| a: up | passed |" in text
-    assert "armv6-single-3.svg" in text
+    assert all(f"(proof/{name})" in text for name in ("armv6-single-a.svg", "armv6-single-b.svg"))
 
 
 def test_a_chart_of_nothing_is_still_a_picture() -> None:
@@ -314,6 +315,8 @@ def test_the_page_in_docs_is_what_the_kept_verdicts_make() -> None:
     kept = proof.kept(CHECKOUT / "docs")
     assert kept
     assert (CHECKOUT / "docs/proof.md").read_text("utf-8") == proof.page(kept, PROJECT)
+    drawn = {path.name: path.read_text("utf-8") for path in (CHECKOUT / "docs/proof").glob("*.svg")}
+    assert drawn == proof.album(kept), "invoke proof"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,20 @@ def test_what_was_kept_before_stays(tmp_path: Path) -> None:
     put(tmp_path, "armv6-audit.json", verdict("audit", steps=[], facts={}))
     proof.keep(tmp_path / "artifacts", tmp_path, PROJECT)
     assert "| yes | yes | yes | no |" in (tmp_path / "README.md").read_text()
+
+
+def test_what_is_on_file_is_enough(tmp_path: Path) -> None:
+    """The page and its pictures are made anew without any artifact, and nothing is lost."""
+    folder = tmp_path / "docs/proof"
+    shutil.copytree(CHECKOUT / "docs/proof", folder)
+    shutil.copy(CHECKOUT / "README.md", tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "amd64-powercut.svg").unlink()
+    (folder / "amd64-gone.svg").write_text("of no verdict")
+    proof.keep(tmp_path / "artifacts", tmp_path, PROJECT)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for name in ("README.md", "docs/proof.md"):
+        assert (tmp_path / name).read_bytes() == (CHECKOUT / name).read_bytes()
 
 
 def test_nothing_to_keep_is_an_error(tmp_path: Path) -> None:
