@@ -10,6 +10,7 @@ from typing import Any
 from buildsys.cache import write_atomic
 from buildsys.load import Project
 from buildsys.model import Recipe, Target
+from buildsys.verify.written import VerdictData, place, readable
 
 PLACES = {
     "executable": "executable",
@@ -31,10 +32,7 @@ def rows(project: Project, targets: Sequence[Target], artifacts: Path) -> list[d
     Sizes are the compressed ones of `artifacts/k3s-<target>.json`; what was not built has none.
     """
     records = {target.name: _read(artifacts / f"k3s-{target.name}.json") for target in targets}
-    verdicts = {
-        target.name: _read(artifacts / "verdicts" / f"{target.name}-audit.json")
-        for target in targets
-    }
+    verdicts = {target.name: readable(place(artifacts, target.name, "audit")) for target in targets}
     return [
         {
             **described(loaded.recipe, project),
@@ -117,7 +115,9 @@ def _profiles(project: Project) -> Iterator[str]:
         yield f"- `{name}`: {profile.summary}. Left out: {without}."
 
 
-def _state(recipe: Recipe, record: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _state(
+    recipe: Recipe, record: Mapping[str, Any], verdict: VerdictData | None
+) -> dict[str, Any]:
     known = {c["name"]: c for c in (*record.get("components", ()), *record.get("images", ()))}
     found = known.get(recipe.name)
     if found is None:
@@ -130,17 +130,17 @@ def _state(recipe: Recipe, record: Mapping[str, Any], verdict: Mapping[str, Any]
 
 
 def _verdict(
-    name: str, found: Mapping[str, Any], record: Mapping[str, Any], verdict: Mapping[str, Any]
+    name: str, found: Mapping[str, Any], record: Mapping[str, Any], verdict: VerdictData | None
 ) -> str:
     """How the last audit of this very executable judged the component."""
-    if verdict.get("sha256") != record.get("sha256"):
+    if verdict is None or verdict.sha256 != record.get("sha256"):
         return "not audited"
     own = {f"run {name}", f"run {name}, not of the executable", f"linked objects {name}"}
     own |= {f"bounds {path}" for path in found["files"]} | {f"image {found.get('image')}"}
-    steps = [step for step in verdict["steps"] if step["name"] in own]
+    steps = [step for step in verdict.steps if step.name in own]
     if not steps:
         return "not audited"
-    return "passed" if all(step["passed"] for step in steps) else "FAILED"
+    return "passed" if all(step.passed for step in steps) else "FAILED"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from buildsys.scheduler import Outcome
 from buildsys.store import Store
 from buildsys.verify.foreign import Foreign
 from buildsys.verify.narrow import Narrow
-from buildsys.verify.verdict import Verdict, last_verdict
+from buildsys.verify.verdict import Verdict
+from buildsys.verify.written import last_verdict
 
 MIB = 1024 * 1024
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from buildsys import jsonfile
 from buildsys.cache import write_atomic
 from buildsys.ci.matrix import Proven
+from buildsys.errors import CorruptError
 
 
 def folder(artifacts: Path) -> Path:
@@ -20,11 +23,8 @@ def folder(artifacts: Path) -> Path:
 def read(artifacts: Path) -> Iterator[Proven]:
     """All that is remembered; what cannot be read is not."""
     for path in sorted(folder(artifacts).glob("*.json")):
-        try:
-            found = json.loads(path.read_text("utf-8"))
-            yield Proven(found["target"], found["proof"], tuple(found["jobs"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with suppress(OSError, CorruptError):
+            yield jsonfile.read(Proven, path)
 
 
 def remember(artifacts: Path, proven: Proven) -> Path:

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from buildsys.cache import file_sha256
 from buildsys.errors import CorruptError, NotBuiltError
+from buildsys.jsonfile import Data, read
 from buildsys.load import Project
 from buildsys.model import Target, bundle_suffix
 from buildsys.plan import ANY
-from buildsys.verify.verdict import state_of
+from buildsys.verify.written import VerdictData, place
 
 
-class _Data(BaseModel):
-    """A part of what a verb left; what the report does not show is passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Component(_Data):
+class Component(Data):
     """A component of a bundle; sizes in bytes."""
 
     name: str
@@ -34,7 +26,7 @@ class Component(_Data):
     embedded: bool = False
 
 
-class Record(_Data):
+class Record(Data):
     """`k3s-<target>.json`."""
 
     target: str
@@ -47,31 +39,7 @@ class Record(_Data):
     images: tuple[Component, ...]
 
 
-class StepData(_Data):
-    """A step of a verdict; seconds of wall time."""
-
-    name: str
-    passed: bool
-    seconds: float
-    detail: str
-    facts: dict[str, Any]
-
-
-class VerdictData(_Data):
-    """A verdict as `Verdict.write` left it."""
-
-    kind: str
-    target: str
-    sha256: str
-    passed: bool
-    started: str
-    seconds: float
-    log: str
-    facts: dict[str, Any]
-    steps: tuple[StepData, ...]
-
-
-class SpanData(_Data):
+class SpanData(Data):
     """A piece of work; begin and end in seconds of its run."""
 
     kind: str
@@ -80,7 +48,7 @@ class SpanData(_Data):
     end: float
 
 
-class Times(_Data):
+class Times(Data):
     """`timings-<targets>.json`."""
 
     wall_seconds: float
@@ -122,9 +90,6 @@ class Facts:
     runs: tuple[Run, ...]
 
 
-Known = TypeVar("Known", bound=_Data)
-
-
 def collect(artifacts: Path, project: Project, targets: Sequence[Target], *, named: bool) -> Facts:
     """What is at hand of `targets`; of those that were `named`, each must be there.
 
@@ -152,7 +117,7 @@ def _made(artifacts: Path, project: Project, target: Target) -> Iterator[Made]:
         path = executable.with_name(f"{executable.name}.json")
         if not (executable.is_file() and path.is_file()):
             continue
-        record = _read(Record, path)
+        record = read(Record, path)
         if record.sha256 != file_sha256(executable):
             raise CorruptError(
                 f"{executable} is not what {path.name} says",
@@ -169,10 +134,10 @@ def _made(artifacts: Path, project: Project, target: Target) -> Iterator[Made]:
 
 def _verdicts(artifacts: Path, suffix: str, kinds: Sequence[str], sha256: str) -> Iterator[Judged]:
     for kind in kinds:
-        path = artifacts / "verdicts" / f"{suffix}-{kind}.json"
+        path = place(artifacts, suffix, kind)
         if path.is_file():
-            data = _read(VerdictData, path)
-            yield Judged(state_of(dict(data), sha256), data)
+            data = read(VerdictData, path)
+            yield Judged(data.state(sha256), data)
 
 
 def _runs(artifacts: Path, names: set[str]) -> Iterator[Run]:
@@ -180,17 +145,4 @@ def _runs(artifacts: Path, names: set[str]) -> Iterator[Run]:
     for path in sorted(artifacts.glob("timings-*.json")):
         name = path.stem.removeprefix("timings-")
         if names & {part for part in name.split("-") if part != ANY}:
-            yield Run(name, _read(Times, path))
-
-
-def _read(kind: type[Known], path: Path) -> Known:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole of it"
-        raise CorruptError(
-            f"{path} is not what this version writes: {where}: {first['msg']}",
-            cause="it was cut, changed, or left by another version",
-            action="remove it, then run again what writes it",
-        ) from error
+            yield Run(name, read(Times, path))

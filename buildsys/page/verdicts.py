@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from buildsys.page.collect import Judged, Made, StepData
+from buildsys.page.collect import Judged, Made
 from buildsys.page.markup import Content, picture, table, tag
-from buildsys.verify.proof import pictures
+from buildsys.verify.pictures import pictures
+from buildsys.verify.written import StepData
 
 SHORT = 12
 """How many digits of a sha256 are shown where it is compared."""
@@ -82,7 +83,7 @@ def _text(value: Any) -> str:
 def memory(made: Made) -> Iterator[Element]:
     """A picture for each board of each scenario, with all its boots."""
     for one in made.verdicts:
-        for svg in pictures(_plain(one)).values():
+        for svg in pictures(one.data).values():
             caption = f"{one.data.kind}, on {one.data.facts.get('machine', 'a board')}, "
             words = tag("figcaption", caption, _when(one), ": ", state(one.state))
             words.append(tag("span", f", on {_bytes(one)}"))
@@ -91,7 +92,3 @@ def memory(made: Made) -> Iterator[Element]:
                 "div", picture(svg), class_="scrolls", tabindex="0", role="region", aria_label=label
             )
             yield tag("figure", words, drawn, class_="memory")
-
-
-def _plain(one: Judged) -> Mapping[str, Any]:
-    return one.data.model_dump()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from buildsys.errors import CommandError
+from buildsys.jsonfile import read
 from buildsys.model import Target
 from buildsys.release.preflight import NOTES_FOLDER
 from buildsys.release.version import Tag
 from buildsys.run import output, run
-from buildsys.verify.verdict import last_verdict
+from buildsys.verify.written import VerdictData, last_verdict
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ def verdict_states(artifacts: Path, targets: Iterable[Target]) -> dict[tuple[str
     }
 
 
-def passed_verdicts(artifacts: Path, target: Target, sha256: str) -> dict[str, Mapping[str, Any]]:
-    """All verdicts about these bytes that passed, by kind, those that nobody asked for too."""
-    found = {}
-    for path in sorted((artifacts / "verdicts").glob(f"{target.name}-*.json")):
-        verdict = json.loads(path.read_text("utf-8"))
-        if verdict["sha256"] == sha256 and verdict["passed"]:
-            found[verdict["kind"]] = verdict
-    return found
+def passed_verdicts(artifacts: Path, target: Target, sha256: str) -> dict[str, VerdictData]:
+    """All verdicts about these bytes that passed, by kind, those that nobody asked for too.
+
+    Raises `CorruptError` for one that cannot be read.
+    """
+    paths = sorted((artifacts / "verdicts").glob(f"{target.name}-*.json"))
+    verdicts = (read(VerdictData, path) for path in paths)
+    return {one.kind: one for one in verdicts if one.state(sha256) == "passed"}

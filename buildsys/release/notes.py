@@ -7,10 +7,11 @@ from typing import Any
 
 from buildsys.model import Target
 from buildsys.release.version import Tag
+from buildsys.verify.written import VerdictData
 
 MIB = 1024 * 1024
 
-Verdicts = Mapping[str, Mapping[str, Any]]
+Verdicts = Mapping[str, VerdictData]
 """The verdicts of one target, by kind."""
 
 
@@ -57,10 +58,9 @@ def _target(target: Target, record: Mapping[str, Any], verdicts: Verdicts) -> di
     }
 
 
-def _verdict(found: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: found[key] for key in ("passed", "sha256", "started", "seconds")}
-    steps = [{key: step[key] for key in ("name", "passed")} for step in found["steps"]]
-    return {**kept, "steps": steps}
+def _verdict(found: VerdictData) -> dict[str, Any]:
+    kept = {key: getattr(found, key) for key in ("passed", "sha256", "started", "seconds")}
+    return {**kept, "steps": [{"name": one.name, "passed": one.passed} for one in found.steps]}
 
 
 def notes(written: str, record: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from buildsys.errors import CorruptError
 from buildsys.load import Project
+from buildsys.verify.written import VerdictHead
 
 BEGIN = "<!-- `invoke proof` writes this table from docs/proof; a test compares it -->"
 END = "<!-- until here -->"
@@ -16,14 +16,14 @@ NOTE = (
     f"{EARLIER} on an earlier build than the last with a verdict; `docs/proof.md` names the bytes."
 )
 
-Verdicts = Sequence[Mapping[str, Any]]
+Verdicts = Sequence[VerdictHead]
 
 
 def table(verdicts: Verdicts, project: Project) -> str:
     """The table. A target that nothing is on file for says so; nothing is guessed."""
     lines = ["| target | for | built | audited | served | booted |", "|---|---|---|---|---|---|"]
     for target in project.targets.values():
-        found = [verdict for verdict in verdicts if verdict["file"] == f"k3s-{target.name}"]
+        found = [verdict for verdict in verdicts if verdict.file == f"k3s-{target.name}"]
         cells = _cells(found, project) if found else ("not yet", "no", "no", "no")
         lines.append(f"| {target.name} | {target.summary} | {' | '.join(cells)} |")
     text = "\n".join(lines)
@@ -44,21 +44,19 @@ def placed(readme: str, made: str) -> str:
 
 
 def _cells(found: Verdicts, project: Project) -> tuple[str, str, str, str]:
-    last = max(found, key=lambda verdict: str(verdict["started"]))["sha256"]
-    known = {verdict["kind"]: verdict for verdict in found}
+    last = max(found, key=lambda verdict: verdict.started).sha256
+    known = {verdict.kind: verdict for verdict in found}
     boots = [kind for kind in project.scenarios if kind in known]
     audit, smoke = (_word(known[k], last) if k in known else "no" for k in ("audit", "smoke"))
     return "yes", audit, smoke, ", ".join(_boots(boots, known, last)) or "no"
 
 
-def _word(verdict: Mapping[str, Any], last: str) -> str:
-    word = "yes" if verdict["passed"] else "**FAILED**"
-    return word if verdict["sha256"] == last else f"{word}{EARLIER}"
+def _word(verdict: VerdictHead, last: str) -> str:
+    word = "yes" if verdict.passed else "**FAILED**"
+    return word if verdict.sha256 == last else f"{word}{EARLIER}"
 
 
-def _boots(
-    kinds: Sequence[str], known: Mapping[str, Mapping[str, Any]], last: str
-) -> Iterator[str]:
+def _boots(kinds: Sequence[str], known: Mapping[str, VerdictHead], last: str) -> Iterator[str]:
     for kind in kinds:
-        failed = "" if known[kind]["passed"] else "**FAILED** "
-        yield f"{failed}{kind}{'' if known[kind]['sha256'] == last else EARLIER}"
+        failed = "" if known[kind].passed else "**FAILED** "
+        yield f"{failed}{kind}{'' if known[kind].sha256 == last else EARLIER}"

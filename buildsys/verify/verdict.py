@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,11 +14,10 @@ from xml.etree import ElementTree
 
 from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import BuildsysError
+from buildsys.verify.written import Run, readable
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What a program may print and XML 1.0 cannot hold."""
-
-_RUN = ("started", "passed", "seconds")
 
 
 @dataclass
@@ -96,41 +95,16 @@ class Verdict:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.subject.name.removeprefix('k3s-')}-{self.kind}.json"
+        before = readable(path)
+        runs = before.all_runs if before and before.sha256 == self.sha256 else ()
         data = self.as_json()
-        data["runs"] = [*_runs_before(path, self.sha256), {key: data[key] for key in _RUN}]
+        data["runs"] = [
+            *(run.model_dump() for run in runs),
+            {key: data[key] for key in Run.model_fields},
+        ]
         write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
         write_atomic(path.with_suffix(".xml"), junit(data))
         return path
-
-
-def _runs_before(path: Path, sha256: str) -> list[dict[str, Any]]:
-    """The runs of the same bytes in the verdict that is there; none in one that cannot be read."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["sha256"] != sha256:
-            return []
-        return list(data.get("runs") or [{key: data[key] for key in _RUN}])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def state_of(verdict: Mapping[str, Any], sha256: str) -> str:
-    """Passed, FAILED, or stale, for the executable with this sha256."""
-    if verdict["sha256"] != sha256:
-        return "stale"
-    return "passed" if verdict["passed"] else "FAILED"
-
-
-def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:
-    """How `kind` ended last for `k3s-<suffix>`: none, passed, FAILED, or stale.
-
-    Stale is a verdict about other bytes than those of the executable that is there now.
-    """
-    try:
-        found = json.loads((artifacts / "verdicts" / f"{suffix}-{kind}.json").read_text("utf-8"))
-        return state_of(found, file_sha256(artifacts / f"k3s-{suffix}"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return "none"
 
 
 def junit(data: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Scenarios, what a step demands, what a guest must be, and the page that verdicts make."""
+"""Scenarios, what a step demands, what a guest must be, what is lacking for a boot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from pydantic import ValidationError
@@ -15,11 +14,9 @@ from buildsys.errors import BootError, MissingToolError, NotBuiltError
 from buildsys.load import load_project
 from buildsys.machine.console import Booted, State, Trouble
 from buildsys.model import ScenarioTable, Step
-from buildsys.verify import boot, proof
+from buildsys.verify import boot
 from buildsys.verify.boot import FILES, Booter
-from buildsys.verify.chart import Series, chart
 from buildsys.verify.demands import demand, demand_guest
-from buildsys.verify.verdict import last_verdict
 from buildsys.verify.walk import plugs
 
 from .conftest import CHECKOUT
@@ -229,108 +226,3 @@ def test_a_machine_that_is_too_small_is_refused_by_name(
     small = dataclasses.replace(booter(tmp_path, 512, "none"), native=native)
     with pytest.raises(MissingToolError, match=r"512 MiB, and network wants"):
         small.boot(tmp_path / "k3s-armv6", network)
-
-
-def verdict(**more: Any) -> dict[str, Any]:
-    beats = [
-        {"uptime": float(n), "available": 400 - n, "rss": 2.0 * n, "swap": 0.0} for n in range(100)
-    ]
-    facts = {"machine": "raspi0", "kernel": "debian:x", "wall_seconds": 99, "boots": [beats]}
-    memory = {"least_available_mib": 301, "most_resident_mib": 198.0, "most_swapped_mib": 0}
-    steps = [
-        {"name": "ready", "passed": True, "detail": "", "facts": {"at": 50.0, "rss_mib": 100}},
-        {"name": "memory", "passed": True, "detail": "", "facts": memory},
-    ]
-    usual = {"kind": "single", "target": "armv6", "file": "k3s-armv6", "sha256": "ab" * 32}
-    times = {"passed": True, "started": "2026-01-01T00:00:00Z", "seconds": 99.0}
-    return {**usual, **times, "facts": facts, "steps": steps, **more}
-
-
-def test_page_says_what_passed_and_what_is_not_proven() -> None:
-    text = proof.page({"armv6-single": verdict()}, PROJECT)
-    assert "## armv6, single: passed" in text
-    assert "| ready | passed |  | 50.0 |  | 100 |" in text
-    assert "At the worst 301 MiB" in text
-    unproven = text.partition("## Not proven")[2]
-    assert "- armv6, server: " in unproven
-    assert "- armv6, single: " not in unproven
-    assert "- armv7: no scenario at all\n" in unproven
-    assert "- armv6: " not in unproven
-    assert "real hardware" in unproven
-
-
-def test_page_shows_a_failure_by_its_words() -> None:
-    step = {"name": "ready", "passed": False, "detail": "stalled at 5 | x\nmore", "facts": {}}
-    failed = verdict(passed=False, steps=[step])
-    text = proof.page({"armv6-single": failed}, PROJECT)
-    assert "## armv6, single: FAILED" in text
-    assert "**FAILED**: stalled at 5" in text
-    assert "- armv6, single: " in text.partition("## Not proven")[2]
-
-
-def test_pictures_are_whole_and_name_their_lines() -> None:
-    (picture,) = proof.pictures(verdict()).values()
-    root = ElementTree.fromstring(picture)
-    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"armv6: single", "available", "resident, k3s", "guest seconds", "MiB"} <= texts
-    assert "swapped" not in texts
-
-
-def test_page_says_how_often_the_same_bytes_were_tried() -> None:
-    runs = [{"passed": True, "seconds": 612.5}, {"passed": False, "seconds": 90.0}]
-    assert "were tried" not in proof.page({"armv6-single": verdict() | {"runs": runs[:1]}}, PROJECT)
-    text = proof.page({"armv6-single": verdict() | {"runs": runs}}, PROJECT)
-    assert "tried 2 times, 1 of them FAILED: 612.5, 90.0 FAILED seconds." in text
-
-
-def test_each_board_has_a_picture_of_all_its_boots() -> None:
-    two = verdict()
-    (beats,) = two["facts"]["boots"]
-    two["facts"] |= {"boots": [beats, beats, [], beats], "boards": ["a", "b", "a", "b"]}
-    steps = [("up", "a", 50.0), ("joined", "b", 60.0)]
-    two["steps"] = [
-        {"name": name, "passed": True, "detail": "", "facts": {"at": at, "board": board}}
-        for name, board, at in steps
-    ]
-    drawn = proof.pictures(two)
-    titles = [text.partition('aria-label="')[2].partition('"')[0] for text in drawn.values()]
-    assert titles == ["armv6: single, a", "armv6: single, b, 2 boots"]
-    marks = [("up", "a"), ("joined", "b")]
-    assert [name for name, board in marks if f"<title>{name}</title>" in drawn[board]] == ["up"], (
-        "moments are those of one boot"
-    )
-    lines = [text.count("<polyline") for text in drawn.values()]
-    assert lines == [2, 4], "available and resident, for each boot that said anything"
-    assert [text.count("<circle") for text in drawn.values()] == [0, 4], "the ends of boots"
-    text = proof.page({"armv6-single": two}, PROJECT)
-    assert "| a: up | passed |" in text
-    assert all(f"(proof/{name})" in text for name in ("armv6-single-a.svg", "armv6-single-b.svg"))
-
-
-def test_a_chart_of_nothing_is_still_a_picture() -> None:
-    ElementTree.fromstring(chart("a & b", [Series("<none>", [])], []))
-
-
-def test_the_page_in_docs_is_what_the_kept_verdicts_make() -> None:
-    kept = proof.kept(CHECKOUT / "docs")
-    assert kept
-    assert (CHECKOUT / "docs/proof.md").read_text("utf-8") == proof.page(kept, PROJECT)
-    drawn = {path.name: path.read_text("utf-8") for path in (CHECKOUT / "docs/proof").glob("*.svg")}
-    assert drawn == proof.album(kept), "invoke proof"
-
-
-@pytest.mark.parametrize(
-    ("data", "state"),
-    [({}, "none"), ({"passed": True}, "passed"), ({"passed": False}, "FAILED")],
-)
-def test_last_verdict(tmp_path: Path, data: dict[str, Any], state: str) -> None:
-    executable = tmp_path / "k3s-armv6"
-    executable.write_bytes(b"x")
-    sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-    if data:
-        path = tmp_path / "verdicts/armv6-single.json"
-        path.parent.mkdir()
-        path.write_text(json.dumps({**data, "sha256": sha}))
-    assert last_verdict(tmp_path, "armv6", "single") == state
-    executable.write_bytes(b"y")
-    assert last_verdict(tmp_path, "armv6", "single") == ("stale" if data else "none")

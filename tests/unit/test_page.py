@@ -62,6 +62,7 @@ def verdict(kind: str, data: bytes = b"executable", **more: Any) -> dict[str, An
     usual = {
         "kind": kind,
         "target": "armv6",
+        "file": "k3s-armv6",
         "sha256": sha256(data),
         "passed": True,
         "started": "2026-11-25T19:05:18Z",

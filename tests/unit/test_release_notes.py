@@ -10,6 +10,7 @@ from buildsys.model import Target
 from buildsys.model.release import ReleaseTable, UpstreamTable
 from buildsys.release.notes import notes, release_record
 from buildsys.release.version import Tag
+from buildsys.verify.written import StepData, VerdictData
 
 from .conftest import Golden, Tree
 
@@ -39,16 +40,19 @@ def bundle_record() -> dict[str, Any]:
     }
 
 
-def verdict(*, passed: bool = True) -> dict[str, Any]:
-    step = {"name": "bounds", "passed": passed, "seconds": 1.0, "detail": "", "facts": {"x": 1}}
-    return {
-        "kind": "audit",
-        "sha256": SHA,
-        "passed": passed,
-        "started": "2026-01-01T00:00:00Z",
-        "seconds": 1.0,
-        "steps": [step],
-    }
+def verdict(*, passed: bool = True) -> VerdictData:
+    step = StepData(name="bounds", passed=passed, seconds=1.0, detail="", facts={"x": 1})
+    return VerdictData(
+        kind="audit",
+        target="armv6",
+        file="k3s-armv6",
+        sha256=SHA,
+        passed=passed,
+        started="2026-01-01T00:00:00Z",
+        seconds=1.0,
+        facts={},
+        steps=(step,),
+    )
 
 
 def record(target: Target, **verdicts: Any) -> dict[str, Any]:

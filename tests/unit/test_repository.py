@@ -28,7 +28,10 @@ PURE = [
         CHECKOUT / f"buildsys/page/{name}.py"
         for name in ("document", "markup", "sizes", "timeline", "treemap", "verdicts")
     ),
-    *(CHECKOUT / f"buildsys/verify/{name}.py" for name in ("chart", "status")),
+    *(
+        CHECKOUT / f"buildsys/verify/{name}.py"
+        for name in ("chart", "pictures", "proof_page", "status")
+    ),
 ]
 
 EFFECTS = {

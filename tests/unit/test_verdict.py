@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from buildsys.errors import AuditError
+from buildsys.errors import AuditError, CorruptError
+from buildsys.jsonfile import read
 from buildsys.verify.verdict import Verdict
+from buildsys.verify.written import VerdictData, last_verdict
 
 from .conftest import sha256
 
@@ -126,3 +128,40 @@ def test_runs_of_other_bytes_and_torn_files_are_not_kept(verdict: Verdict, tmp_p
     assert len(json.loads(another.write(tmp_path).read_text("utf-8"))["runs"]) == 1
     path.write_bytes(b'{"sha256": ')
     assert len(json.loads(another.write(tmp_path).read_text("utf-8"))["runs"]) == 1
+
+
+def test_how_it_ended_last_for_the_bytes_that_are_there(verdict: Verdict, tmp_path: Path) -> None:
+    def last() -> str:
+        return last_verdict(tmp_path, "armv6", "audit")
+
+    assert last() == "none"
+    with verdict.step("one"):
+        pass
+    path = verdict.write(tmp_path / "verdicts")
+    assert last() == "passed"
+    fail(verdict, "two", "why")
+    verdict.write(tmp_path / "verdicts")
+    assert last() == "FAILED"
+    verdict.subject.write_bytes(b"another")
+    assert last() == "stale"
+    verdict.subject.unlink()
+    assert last() == "none"
+    verdict.subject.write_bytes(b"the executable")
+    path.write_bytes(path.read_bytes()[:50])
+    assert last() == "none"
+
+
+def test_what_is_written_is_what_is_read(verdict: Verdict, tmp_path: Path) -> None:
+    with verdict.step("one") as step:
+        step.facts = {"elves": 3}
+    path = verdict.write(tmp_path)
+    assert read(VerdictData, path).model_dump(mode="json") == json.loads(path.read_text("utf-8"))
+
+
+def test_a_torn_verdict_is_named_where_it_must_be_read(verdict: Verdict, tmp_path: Path) -> None:
+    with verdict.step("one"):
+        pass
+    path = verdict.write(tmp_path)
+    path.write_text(path.read_text("utf-8").replace('"passed": true', '"passed": "perhaps"'))
+    with pytest.raises(CorruptError, match=r"armv6-audit.json is not what this version writes: pa"):
+        read(VerdictData, path)

@@ -20,12 +20,11 @@ from buildsys.page.collect import (
     Record,
     Run,
     SpanData,
-    StepData,
     Times,
-    VerdictData,
 )
 from buildsys.page.document import page
 from buildsys.page.write import STYLE
+from buildsys.verify.written import StepData, VerdictData
 
 CHROMIUM = shutil.which("chromium") or ""
 
@@ -71,6 +70,7 @@ def facts() -> Facts:
         data = VerdictData(
             kind=kind,
             target="armv6",
+            file="k3s-armv6",
             sha256="86c3b46c8028a8b1575bfa10629e9c3eec95d3be4edf3b2cc3aab5911e38361b",
             passed=state != "FAILED",
             started="2026-11-25T19:05:18Z",
