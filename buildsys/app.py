@@ -11,19 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from rich.console import Console
 
 from buildsys.actions import runner
+from buildsys.archive import deb_member, deb_members
 from buildsys.build import Builder, Built
 from buildsys.bundle import Bundle, Bundler
 from buildsys.cache import Cache, default_root, disk_errors, write_atomic
 from buildsys.doctor import Finding, examine
+from buildsys.emulator import Emulator, find_emulator, runs
 from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
-from buildsys.fetch import Fetcher, fetch_all, wanted
+from buildsys.fetch import Fetcher, debian, fetch_all, wanted
 from buildsys.load import Project, load_project
-from buildsys.model import FULL, Target
+from buildsys.model import FULL, DebianBinary, Target
 from buildsys.plan import Plan, make_plan
 from buildsys.report import Progress, Timeline
 from buildsys.sandbox import can_isolate
@@ -140,6 +142,29 @@ class App:
         jobs = plan.jobs if everything else builder.missing(plan)
         sources = [source for job in jobs for source in wanted(job.loaded)]
         return fetch_all(sources, self.fetcher, self.progress, self.timeline.add)
+
+    def package(self, package: DebianBinary) -> Path:
+        """The file of a Debian package, fetched if it is not at hand; raises what that raises."""
+        if self.fetcher.lacks(package):
+            raise_all(fetch_all([package], self.fetcher, self.progress, self.timeline.add).items())
+        return debian.binary_path(package, self.cache)
+
+    def emulator(self, target: Target) -> Emulator:
+        """What runs the target's programs: its own where this host runs that, else the host's.
+
+        Raises `MissingToolError`, `CorruptError` for a package without it, what fetching raises.
+        """
+        package = target.emulator.package
+        if not (package and runs(package.architecture)):
+            return find_emulator(target)
+        name = PurePath(package.program).name
+        place = self.cache.emulators / package.sha256[:16] / name
+        if not place.is_file():
+            found = deb_members(self.package(package), name)
+            data = deb_member(found, package.program, package.label, "emulator.package")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(place, data, mode=0o755)
+        return Emulator(place, target.emulator.cpu)
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""

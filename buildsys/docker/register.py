@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from buildsys.cache import Cache
 from buildsys.docker.binfmt import ROOT, Step, own_names, steps
 from buildsys.elf import header_of, read_facts
-from buildsys.emulator import Emulator, find_emulator, header_mask
+from buildsys.emulator import Emulator, header_mask
 from buildsys.errors import BinfmtError, BinfmtRightsError, MissingToolError
 from buildsys.model import Target
 
@@ -22,19 +23,24 @@ REMOVE = b"-1"
 
 @dataclass(frozen=True)
 class Registrar:
-    """Writes to the binfmt_misc at `root`; small files lie in the cache for a moment."""
+    """Writes to the binfmt_misc at `root`; `emulator` finds that of a target.
+
+    Small files lie in the cache for a moment.
+    """
 
     cache: Cache
+    emulator: Callable[[Target], Emulator]
     root: Path = ROOT
 
     def register(self, target: Target) -> bool:
         """Register the target's emulator; whether an older registration was replaced.
 
-        It then comes before all others for the same programs, which stay as they are. Raises
-        `BinfmtError`, `BinfmtRightsError`, `MissingToolError`.
+        It then comes before all others for the same programs, which stay as they are. The kernel
+        opens the emulator's file now and keeps it: it may be replaced or removed. Raises
+        `BinfmtError`, `BinfmtRightsError`, `MissingToolError`, and what finding it raises.
         """
         demand_foreign(target, Path(sys.executable).read_bytes()[:20])
-        emulator = find_emulator(target)
+        emulator = self.emulator(target)
         demand_static(emulator, target)
         self.mount()
         replaced = self.remove(target)

@@ -68,7 +68,7 @@ def binfmt(app: App, names: Sequence[str], *, remove: bool) -> BinfmtResult:
 
     Raises what the registrar raises.
     """
-    registrar, done = Registrar(app.cache), []
+    registrar, done = Registrar(app.cache, app.emulator), []
     for target in app.targets(names) if names or remove else ():
         if remove:
             done += [f"{target.name}: removed"] if registrar.remove(target) else []

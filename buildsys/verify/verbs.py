@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from buildsys import show
-from buildsys.app import App, raise_all
-from buildsys.archive import deb_member, deb_members
-from buildsys.cache import write_atomic
-from buildsys.emulator import Emulator, find_emulator, is_native, runs
+from buildsys.app import App
+from buildsys.emulator import is_native
 from buildsys.errors import AuditError, LackingError, NotBuiltError, SmokeError, UnknownNameError
-from buildsys.fetch import debian, fetch_all
-from buildsys.model import DebianBinary, Target, bundle_suffix
+from buildsys.model import Target, bundle_suffix
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
 from buildsys.verify.boot import Booter
@@ -89,42 +86,22 @@ def _one(app: App, target: Target, profile: str, kind: str, older: str) -> Verdi
             action=f"run `invoke build --arch {target.name} --profile {profile}`",
         )
     if kind == "smoke":
-        emulator = None if is_native(target) else emulator_of(app, target)
+        emulator = None if is_native(target) else app.emulator(target)
         return Smoker(target, emulator, app.cache, app.root, app.progress).smoke(executable)
     if kind != "audit":
         given = Path(older).absolute() if older else None
         return booter_of(app, target).boot(executable, app.project.scenarios[kind], given)
-    emulator = emulator_of(app, target)
+    emulator = app.emulator(target)
     beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
     return auditor.audit(executable, json.loads(record.read_text("utf-8")))
-
-
-def emulator_of(app: App, target: Target) -> Emulator:
-    """What runs the target's programs: the host's, or the target's own where this host runs it.
-
-    Raises `MissingToolError`, `CorruptError` for a package without it, and what fetching raises.
-    """
-    package = target.emulator.package
-    if not (package and runs(package.architecture)):
-        return find_emulator(target)
-    name = PurePath(package.program).name
-    place = app.cache.emulators / package.sha256[:16] / name
-    if not place.is_file():
-        _have(app, package)
-        found = deb_members(debian.binary_path(package, app.cache), name)
-        data = deb_member(found, package.program, package.label, "emulator.package")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, data, mode=0o755)
-    return Emulator(place, target.emulator.cpu)
 
 
 def booter_of(app: App, target: Target) -> Booter:
     """What boots the target's machine; fetches its kernel where that is not at hand."""
     if target.machine is None:
         raise LackingError("machine", target.name, "nobody has described one in its [machine] yet")
-    kernel = target.machine.kernel
-    _have(app, kernel)
+    kernel = app.package(target.machine.kernel)
     job = next(job for job in app.plan([target.name], ["busybox"]).jobs if job.recipe == "busybox")
     busybox = Store(app.cache).get(job.key)
     if busybox is None:
@@ -135,17 +112,12 @@ def booter_of(app: App, target: Target) -> Booter:
     return Booter(
         target.name,
         target.machine,
-        debian.binary_path(kernel, app.cache),
+        kernel,
         busybox.path("bin/busybox"),
         app.artifacts / f"k3s-{native_target(app.project.targets)}",
         app.cache,
         app.progress,
     )
-
-
-def _have(app: App, package: DebianBinary) -> None:
-    if app.fetcher.lacks(package):
-        raise_all(fetch_all([package], app.fetcher, app.progress, app.timeline.add).items())
 
 
 def native_target(targets: Mapping[str, Target]) -> str:

@@ -222,17 +222,21 @@ def test_hosts_own_programs_are_refused(targets: dict[str, Target]) -> None:
     demand_foreign(targets["386"], host)
 
 
+def registrar(cache: Cache, root: Path) -> Registrar:
+    return Registrar(cache, lambda _: EMULATOR, root)
+
+
 def test_no_rights(
     targets: dict[str, Target], cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BinfmtRightsError, match=r"not mounted(.|\n)*as root"):
-        Registrar(cache, tmp_path).mount()
+        registrar(cache, tmp_path).mount()
     name = own_names(targets["armv6"])[0]
     (tmp_path / name).touch()
     monkeypatch.setattr(Path, "open", _refuse)
     with pytest.raises(BinfmtRightsError, match=rf"removing {name}"):
-        Registrar(cache, tmp_path).remove(targets["armv6"])
+        registrar(cache, tmp_path).remove(targets["armv6"])
 
 
 def _refuse(*_: object, **__: object) -> None:
@@ -244,7 +248,7 @@ def test_kernel_without_binfmt_misc(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(BinfmtError, match=r"not mounted at .*, and cannot be"):
-        Registrar(cache, tmp_path / "nowhere").mount()
+        registrar(cache, tmp_path / "nowhere").mount()
 
 
 # ---- building in a container ----

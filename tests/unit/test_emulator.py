@@ -16,7 +16,6 @@ from buildsys.emulator import Emulator, find_emulator, is_elf, is_native
 from buildsys.errors import CorruptError, MissingToolError
 from buildsys.fetch.debian import binary_path
 from buildsys.load import load_project
-from buildsys.verify.verbs import emulator_of
 
 from .conftest import CHECKOUT, Tree
 
@@ -163,9 +162,9 @@ def test_a_target_may_bring_its_emulator(
     deb = binary_path(package, app.cache)
     deb.parent.mkdir(parents=True)
     subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
-    emulator = emulator_of(app, target)
+    emulator = app.emulator(target)
     deb.unlink()
-    assert emulator_of(app, target) == emulator
+    assert app.emulator(target) == emulator
     assert emulator.cpu == target.emulator.cpu
     assert emulator.program.read_text() == "of the package"
     assert os.access(emulator.program, os.X_OK)
@@ -177,7 +176,7 @@ def test_the_package_is_for_hosts_that_run_it(
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="none of qemu-i386-static, qemu-i386 is installed"):
-        emulator_of(app, app.project.targets["386"])
+        app.emulator(app.project.targets["386"])
 
 
 def test_a_package_without_the_program_is_named(
@@ -193,4 +192,4 @@ def test_a_package_without_the_program_is_named(
     deb.parent.mkdir(parents=True)
     subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
     with pytest.raises(CorruptError, match=f"has no file {package.program}"):
-        emulator_of(app, target)
+        app.emulator(target)

@@ -131,11 +131,15 @@ class Docker:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def invoke(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb as root of the daemon's namespaces."""
+    def beside(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as root of the daemon's namespaces."""
         entering = ["nsenter", f"--target={self.pid}", "--user", "--mount", f"--wd={ROOT}"]
-        command = [*entering, "--preserve-credentials", sys.executable, "-m", "invoke", *argv]
+        command = [*entering, "--preserve-credentials", *argv]
         return subprocess.run(command, capture_output=True, text=True)
+
+    def invoke(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb there."""
+        return self.beside(sys.executable, "-m", "invoke", *argv)
 
 
 @pytest.fixture(scope="session")

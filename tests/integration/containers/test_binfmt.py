@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from buildsys.app import App
 from buildsys.docker import daemon
+from buildsys.docker.binfmt import ROOT, own_names
 from buildsys.docker.make import Maker
+from buildsys.emulator import runs
 
 from .conftest import Docker
 
@@ -17,19 +22,41 @@ pytestmark = pytest.mark.integration
 
 SIGILL = 128 + 4
 IMAGE = "k3s:v1.35.0-k3s-test-armv6"
+MACHINE_NAME = """\
+package main
+
+import "syscall"
+
+func main() {
+	var name syscall.Utsname
+	syscall.Uname(&name)
+	for _, letter := range name.Machine[:] {
+		if letter != 0 {
+			print(string(rune(letter)))
+		}
+	}
+	println()
+}
+"""
 ALONE = ("run", "--rm", "--network=none", "--platform=linux/arm/v6")
 
 
 @pytest.fixture
-def container(
-    app: App, maker: Maker, docker: Docker, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Docker]:
-    """The daemon with an image for ARMv6, and with nothing registered before and after."""
-    monkeypatch.setenv("DOCKER_HOST", docker.host)
-    daemon.load(daemon.connect(), maker.make(app.targets(["armv6"])), 0)
+def unregistered(docker: Docker) -> Iterator[Docker]:
+    """The daemon with nothing registered before and after."""
     docker.invoke("binfmt", "--remove")
     yield docker
     docker.invoke("binfmt", "--remove")
+
+
+@pytest.fixture
+def container(
+    app: App, maker: Maker, unregistered: Docker, monkeypatch: pytest.MonkeyPatch
+) -> Docker:
+    """The same, with an image for ARMv6."""
+    monkeypatch.setenv("DOCKER_HOST", unregistered.host)
+    daemon.load(daemon.connect(), maker.make(app.targets(["armv6"])), 0)
+    return unregistered
 
 
 def state(docker: Docker, *arguments: str) -> dict[str, object]:
@@ -70,6 +97,35 @@ def test_other_registrations_are_named_and_kept(container: Docker) -> None:
     shown = container.invoke("binfmt", "--arch=armv7", "--remove", "--json")
     assert json.loads(shown.stdout)["targets"][0]["interpreter"] == "k3s-buildsys-armv6"
     assert state(container)["others"] == []
+
+
+def machine_name(app: App, folder: Path) -> Path:
+    """A Go program for 386 that prints the machine's name as `uname -m` does."""
+    (folder / "main.go").write_text(MACHINE_NAME)
+    env = app.toolchain.go_environment(app.cache, online=False)
+    env |= {"GOOS": "linux", "GOARCH": "386", "GO386": "sse2", "CGO_ENABLED": "0"}
+    argv = [str(app.toolchain.go / "bin/go"), "build", "-o", "machine", "main.go"]
+    subprocess.run(argv, cwd=folder, env=env, check=True)
+    return folder / "machine"
+
+
+def test_targets_own_emulator_is_the_one_and_its_file_may_go(
+    app: App, unregistered: Docker, tmp_path: Path
+) -> None:
+    target = app.project.targets["386"]
+    if not (target.emulator.package and runs(target.emulator.package.architecture)):
+        pytest.skip("386 has an emulator of its own on amd64 only")
+    own, cache = app.emulator(target), tmp_path / "cache"
+    place = cache / own.program.relative_to(app.cache.root)
+    place.parent.mkdir(parents=True)
+    shutil.copy(own.program, place)
+    done = unregistered.invoke("binfmt", "--arch=386", f"--cache={cache}")
+    assert "386: registered" in done.stdout, done.stderr
+    entry = unregistered.beside("cat", f"{ROOT}/{own_names(target)[2]}").stdout
+    assert f"interpreter {place}\n" in entry
+    place.unlink()
+    # The machine itself runs it as well, but says x86_64.
+    assert unregistered.beside(str(machine_name(app, tmp_path))).stderr == "i686\n"
 
 
 def test_own_programs_of_the_machine_are_never_registered(container: Docker) -> None:

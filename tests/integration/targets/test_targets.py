@@ -13,7 +13,6 @@ from buildsys.app import App, Settings, raise_failures
 from buildsys.load import load_project
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
-from buildsys.verify.verbs import emulator_of
 from buildsys.verify.verdict import Verdict
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -28,7 +27,7 @@ def test_own_code_runs_and_newer_code_dies(name: str, tmp_path: Path) -> None:
     plan = app.plan([name], COMPONENTS)
     raise_failures(app.build(plan))
     auditor = Auditor(
-        app.project, target, app.cache, app.toolchain, emulator_of(app, target), beside={}
+        app.project, target, app.cache, app.toolchain, app.emulator(target), beside={}
     )
     log = tmp_path / "log"
     log.touch()
