@@ -24,8 +24,9 @@ import zstandard
 from buildsys.app import App, Settings
 from buildsys.bench.compare import Sample, sample
 from buildsys.bundle.frame import Compressor
-from buildsys.bundle.layout import Manifest, assemble
+from buildsys.bundle.layout import assemble
 from buildsys.bundle.make import entry_of, listings
+from buildsys.bundle.manifest import Manifest
 from buildsys.errors import BuildsysError, NotBuiltError
 from buildsys.fetch import go_module
 from buildsys.model import GoModuleSource

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
-from buildsys.bundle.layout import Default, Embedded, Entry, Manifest, assemble
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Default, Embedded, Entry, Manifest
 from buildsys.bundle.older import keep_older
 from buildsys.bundle.record import check_budgets, missing_of, record_of
 from buildsys.cache import Cache, disk_errors, file_sha256, unfinished, write_atomic

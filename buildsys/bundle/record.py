@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from buildsys.bundle.images import MadeImage
-from buildsys.bundle.layout import Manifest
+from buildsys.bundle.manifest import Manifest
 from buildsys.cache import file_sha256
 from buildsys.errors import BudgetError
 from buildsys.load import Project

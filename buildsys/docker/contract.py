@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from buildsys.bundle.layout import Manifest
+from buildsys.bundle.manifest import Manifest
 from buildsys.image.oci import PATH, labels
 from buildsys.model import Recipe
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildsys.bundle.images import demand_space
-from buildsys.bundle.layout import Manifest, content, frames, read_manifest
+from buildsys.bundle.layout import content, frames, read_manifest
+from buildsys.bundle.manifest import Manifest
 from buildsys.cache import Cache, disk_errors, file_sha256
 from buildsys.docker import contract
 from buildsys.errors import CheckError, NotBuiltError

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from buildsys.bundle.layout import Manifest, content, frames, read_manifest
+from buildsys.bundle.layout import content, frames, read_manifest
+from buildsys.bundle.manifest import Manifest
 from buildsys.cache import Cache, disk_errors
 from buildsys.check import elf_problems
 from buildsys.elf import Image, code_violations

@@ -13,7 +13,8 @@ from typing import Any
 
 import zstandard
 
-from buildsys.bundle.layout import Embedded, read_manifest
+from buildsys.bundle.layout import read_manifest
+from buildsys.bundle.manifest import Embedded
 from buildsys.cache import disk_errors, file_sha256
 from buildsys.check import elf_problems
 from buildsys.errors import AuditError, CorruptError

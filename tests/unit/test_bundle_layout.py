@@ -10,18 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.bundle.layout import (
-    FOOTER,
-    IMAGES_MAX,
-    Default,
-    Embedded,
-    Entry,
-    Manifest,
-    assemble,
-    footer,
-    frames,
-    read_manifest,
-)
+from buildsys.bundle.layout import FOOTER, assemble, footer, frames, read_manifest
+from buildsys.bundle.manifest import IMAGES_MAX, Default, Embedded, Entry, Manifest
 from buildsys.errors import CorruptError
 
 from .conftest import Golden, flip

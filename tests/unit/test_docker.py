@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildsys.app import App, Settings
-from buildsys.bundle.layout import Entry, Manifest
+from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.cache import Cache
 from buildsys.docker import contract
 from buildsys.docker.backend import Order, is_docker, options

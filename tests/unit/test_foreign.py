@@ -19,7 +19,8 @@ import pytest
 import zstandard
 
 from buildsys import show
-from buildsys.bundle.layout import Embedded, Entry, Manifest, assemble
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Embedded, Entry, Manifest
 from buildsys.elf import Limits
 from buildsys.errors import (
     BuildsysError,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.bundle.layout import Entry, Manifest, assemble
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.errors import CorruptError, NotBuiltError
 from buildsys.verify.older import find_older
 

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.unit
 
 MODULES = sorted([*CHECKOUT.glob("buildsys/**/*.py"), CHECKOUT / "tasks.py"])
 PURE = [
-    *(CHECKOUT / f"buildsys/{name}.py" for name in ("plan", "consistency", "image/oci")),
+    *(
+        CHECKOUT / f"buildsys/{name}.py"
+        for name in ("plan", "consistency", "bundle/manifest", "image/oci")
+    ),
     *sorted(CHECKOUT.glob("buildsys/model/*.py")),
     *(
         CHECKOUT / f"buildsys/release/{name}.py"

@@ -24,7 +24,8 @@ import requests
 import zstandard
 
 from buildsys.app import ROOT, App, Settings
-from buildsys.bundle.layout import Entry, Manifest, assemble
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.docker.make import Maker
 from buildsys.model import Target
 from buildsys.run import run

@@ -14,7 +14,8 @@ import pytest
 import zstandard
 
 from buildsys.app import App, Settings
-from buildsys.bundle.layout import Entry, Manifest, assemble
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.fetch import apt
 from buildsys.verify.audit import CONTROL
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from buildsys.bundle.layout import Default, Embedded, Entry, Manifest, assemble, read_manifest
+from buildsys.bundle.layout import assemble, read_manifest
+from buildsys.bundle.manifest import Default, Embedded, Entry, Manifest
 
 from .conftest import Call
 from .pack import HEAD, Pack
