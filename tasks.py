@@ -13,12 +13,9 @@ from invoke.exceptions import ParseError
 from invoke.tasks import task
 
 from buildsys import show
-from buildsys.actions import runner
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
-from buildsys.ci import pipeline as ci_pipeline
-from buildsys.ci import steps as ci_steps
-from buildsys.ci.matrix import outputs
+from buildsys.ci import verbs as ci_verbs
 from buildsys.ci.steps import GROUPS
 from buildsys.components import page as components_page
 from buildsys.components import write_page
@@ -30,6 +27,7 @@ from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
 from buildsys.download import download as receive
 from buildsys.model import FULL
+from buildsys.options import texts
 from buildsys.page import write as write_report
 from buildsys.page.write import raise_untried
 from buildsys.release import pipeline
@@ -38,24 +36,8 @@ from buildsys.verify.narrow import narrow, raise_found
 from buildsys.verify.proof import keep
 from buildsys.verify.verbs import judge_foreign, verify
 
-HELP = {
-    "arch": "target to work for; may be given several times (default: all)",
-    "profile": "choice of components: full, minimal, agent (recipes/profiles.toml)",
-    "only": "component to restrict to, with what it needs; may be given several times",
-    "jobs": "parallel jobs and compiler processes (default: the number of cores)",
-    "cache": "cache folder (default: $K3S_BUILDSYS_CACHE, else ~/.cache/k3s-buildsys)",
-    "offline": "use no network: name the sources that are missing instead of fetching them",
-    "debian-mirror": "Debian mirror (default: the one of the host's apt)",
-    "go-proxy": "Go module proxy (default: $GOPROXY, else Go's own)",
-    "json": "print data as JSON on standard output",
-}
 
-
-def _help(*names: str) -> dict[str, str]:
-    return {name: HELP[name] for name in names}
-
-
-@task(iterable=["arch", "only"], help=_help("arch", "only", "profile", "json"))
+@task(iterable=["arch", "only"], help=texts("arch", "only", "profile", "json"))
 def plan(_: Context, arch: Any, only: Any, profile: str = FULL, json: bool = False) -> None:
     """Show what would be built, in what order, and what the store already holds."""
     with reported():
@@ -65,7 +47,7 @@ def plan(_: Context, arch: Any, only: Any, profile: str = FULL, json: bool = Fal
 
 @task(
     iterable=["arch", "only"],
-    help=_help("arch", "only", "cache", "debian-mirror", "go-proxy"),
+    help=texts("arch", "only", "cache", "debian-mirror", "go-proxy"),
 )
 def fetch(
     _: Context, arch: Any, only: Any, cache: str = "", debian_mirror: str = "", go_proxy: str = ""
@@ -81,8 +63,8 @@ def fetch(
 @task(
     iterable=["arch", "only"],
     help={
-        **_help("arch", "only", "profile", "jobs", "cache", "offline"),
-        **_help("debian-mirror", "go-proxy", "json"),
+        **texts("arch", "only", "profile", "jobs", "cache", "offline"),
+        **texts("debian-mirror", "go-proxy", "json"),
         "backend": "docker: the same build in a container (docs/docker.md); else native",
     },
 )
@@ -111,7 +93,10 @@ def build(
         raise_failures(result)
 
 
-@task(iterable=["arch", "only"], help=_help("arch", "only", "cache", "offline", "go-proxy", "json"))
+@task(
+    iterable=["arch", "only"],
+    help=texts("arch", "only", "cache", "offline", "go-proxy", "json"),
+)
 def check32(
     _: Context,
     arch: Any,
@@ -136,7 +121,7 @@ FOREIGN = any(word.partition("=")[0] == "--against" for word in sys.argv)
     iterable=["arch"],
     positional=["file"] if FOREIGN else [],
     help={
-        **_help("arch", "profile", "cache", "json"),
+        **texts("arch", "profile", "cache", "json"),
         "file": "with --against: any program, archive, image or folder; read, never run",
         "against": "target whose CPU FILE is judged for",
     },
@@ -167,7 +152,7 @@ def audit(
 @task(
     iterable=["arch"],
     help={
-        **_help("arch", "profile", "cache", "json"),
+        **texts("arch", "profile", "cache", "json"),
         "scenario": "boot the target's machine and run this scenario on it",
         "older": "the executable that an upgrade begins with (default: the one last replaced)",
         "list": "what scenarios there are, and the machines that they run on",
@@ -198,7 +183,7 @@ def smoke(
 @task(
     iterable=["arch"],
     help={
-        **_help("cache", "json"),
+        **texts("cache", "json"),
         "arch": "target; may be given several times (default: all whose executable is there)",
         "push": "REGISTRY/REPOSITORY to push it to as well",
         "load": "load it into the Docker daemon as well",
@@ -217,7 +202,7 @@ def image(
 @task(
     iterable=["arch"],
     help={
-        **_help("cache", "json"),
+        **texts("cache", "json"),
         "arch": "target to register; may be given several times (default: only show)",
         "remove": "take back what was registered, of all targets where none is named",
     },
@@ -234,7 +219,7 @@ def binfmt(
 @task(
     iterable=["arch", "to"],
     help={
-        **_help("arch", "cache", "json"),
+        **texts("arch", "cache", "json"),
         "dry-run": "make everything in artifacts/release, publish nothing",
         "to": "where to publish: folder:, github:, webdav:, s3: or oci: (docs/release.md)",
         "stable": "move the channel `stable` as well, not only `latest`",
@@ -259,7 +244,7 @@ def release(
 @task(
     iterable=["arch"],
     help={
-        **_help("arch", "cache", "json"),
+        **texts("arch", "cache", "json"),
         "release": "the targets of a release, those that are proven too",
     },
 )
@@ -268,17 +253,13 @@ def matrix(
 ) -> None:
     """The jobs of a CI: one for each target that is not proven as it is now (docs/ci.md)."""
     with reported():
-        app = App(Settings(cache=cache))
-        due = ci_pipeline.jobs_due(app, arch, release=release)
-        show.matrix(due, app.targets(arch), as_json=json)
-        for name, value in outputs(app.plan(()), due).items():
-            runner().output(name, value)
+        ci_verbs.matrix(App(Settings(cache=cache)), arch, release=release, as_json=json)
 
 
 @task(
     iterable=["arch", "only"],
     help={
-        **_help("arch", "json"),
+        **texts("arch", "json"),
         "only": f"a step, or a part ({', '.join(GROUPS)}); may be given several times",
         "list": "the steps that it would run",
     },
@@ -292,19 +273,12 @@ def ci(
 ) -> None:
     """Everything that must hold before a change lands: what CI runs, anywhere (docs/ci.md)."""
     with reported():
-        app = App(Settings())
-        chosen = ci_steps.steps(app.targets(arch), only)
-        if list:
-            show.ci_steps(chosen, as_json=json)
-            return
-        done = ci_pipeline.run(app, chosen, runner())
-        show.ci(done, as_json=json)
-        ci_pipeline.raise_failed(done)
+        ci_verbs.ci(App(Settings()), arch, only, listed=list, as_json=json)
 
 
 @task(
     help={
-        **_help("cache", "json"),
+        **texts("cache", "json"),
         "arch": "target, or `auto` for what suits this machine",
         "version": "a release's tag, or a channel: stable, latest",
         "from": "address or folder of the releases (default: $GITHUB_URL, else origin's on GitHub)",
@@ -329,7 +303,7 @@ def download(
         show.downloaded(receive(app, request), as_json=json)
 
 
-@task(iterable=["arch"], help=_help("arch", "json"))
+@task(iterable=["arch"], help=texts("arch", "json"))
 def report(_: Context, arch: Any, json: bool = False) -> None:
     """Write artifacts/report.html: jobs, sizes, verdicts and memory of what is built, in one file.
 
@@ -341,7 +315,7 @@ def report(_: Context, arch: Any, json: bool = False) -> None:
         raise_untried(facts)
 
 
-@task(help=_help("json"))
+@task(help=texts("json"))
 def proof(_: Context, json: bool = False) -> None:
     """Write docs/proof.md, its pictures and README's table of targets from the verdicts at hand."""
     with reported():
@@ -353,7 +327,7 @@ def proof(_: Context, json: bool = False) -> None:
     name="list",
     iterable=["arch"],
     help={
-        **_help("arch", "json"),
+        **texts("arch", "json"),
         "components": "only the components, with their sizes and last verdicts",
         "markdown": "the components as docs/components.md has them",
         "write": "write docs/components.md",
@@ -381,7 +355,10 @@ def list_(
 
 @task(
     iterable=["arch"],
-    help={**_help("arch", "cache", "json"), "store": "compare every store entry with its record"},
+    help={
+        **texts("arch", "cache", "json"),
+        "store": "compare every store entry with its record",
+    },
 )
 def doctor(_: Context, arch: Any, cache: str = "", store: bool = False, json: bool = False) -> None:
     """Name what this host lacks, and the command that cures it."""
@@ -392,7 +369,7 @@ def doctor(_: Context, arch: Any, cache: str = "", store: bool = False, json: bo
         show.findings(findings, damaged, as_json=json)
 
 
-@task(iterable=["arch"], help=_help("arch"))
+@task(iterable=["arch"], help=texts("arch"))
 def setup(_: Context, arch: Any) -> None:
     """Install the Debian packages that doctor misses, as root or by sudo."""
     with reported():
@@ -410,7 +387,7 @@ def test(context: Context, unit: bool = False) -> None:  # noqa: PT028  a verb, 
 @task(
     iterable=["keep"],
     help={
-        **_help("cache"),
+        **texts("cache"),
         "everything": "remove downloads and compiler caches as well",
         "keep": "only shrink the store to what this target is made of; may be given several times",
     },
