@@ -17,9 +17,9 @@ Cpu = Literal["armv6", "armv7", "arm64", "amd64", "riscv64", "s390x", "ppc64le",
 
 
 class CTable(Frozen):
-    """How zig compiles C: its target triple and CPU, and the floating-point unit it may assemble for.
+    """How zig compiles C: its target triple, CPU and, where it is named, floating-point unit.
 
-    `fpu` is there for 32-bit ARM: what `mcpu` takes away, zig's assembler accepts and records still.
+    `fpu` is for 32-bit ARM: what `mcpu` takes away, zig's assembler still accepts and records.
     """
 
     triple: str
