@@ -7,7 +7,6 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from buildsys.load import Project, load_project
 from buildsys.model import FULL
 from buildsys.plan import Plan, make_plan
 from buildsys.store import Artifact, Store
+from tests.folders import Folders, toml_list
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLCHAIN = {"go": "1.25.5", "zig": "0.16.0"}
@@ -68,25 +68,6 @@ def log(tmp_path: Path) -> Path:
 
 # ---- a project: recipes and targets as text, to be broken one edit at a time ----
 
-RECIPE = """\
-name = "{name}"
-summary = "A component of the tests"
-version = "1.0"
-license = "MIT"
-style = "copy"
-needs = {needs}
-memory_mib = 50
-[source]
-kind = "local"
-path = "src"
-[output]
-into = "{into}"
-files = {{ "tool" = "bin/{name}" }}
-[test]
-argv = ["bin/{name}"]
-expect = "hello"
-"""
-
 PATCH = """\
 [[patch]]
 file = "{file}"
@@ -119,25 +100,8 @@ budget_mib = 62
 """
 
 
-@dataclass(frozen=True)
-class Tree:
-    """The folders of a project."""
-
-    root: Path
-
-    def recipe(self, name: str, *, needs: Iterable[str] = (), into: str = "executable") -> None:
-        """A recipe that is right, with one local file."""
-        self.write(
-            f"recipes/{name}/recipe.toml",
-            RECIPE.format(name=name, needs=toml_list(needs), into=into),
-        )
-        self.write(f"recipes/{name}/src/tool", f"program {name}\n")
-
-    def image(self, name: str, reference: str, more: str = "") -> None:
-        """A recipe that is right and becomes an image; `more` stands in its [image] table."""
-        self.recipe(name, into="image")
-        table = f'[image]\nname = "{reference}"\n{more}\n[test]'
-        self.edit(f"recipes/{name}/recipe.toml", "[test]", table)
+class Tree(Folders):
+    """The folders of a project, to be loaded and planned."""
 
     def patch(self, name: str, file: str, *targets: str, text: str = "a change\n") -> None:
         """A patch of the recipe `name`, written and declared."""
@@ -149,18 +113,6 @@ class Tree:
     def target(self, name: str, goarm: int = 6) -> None:
         """A target that is right."""
         self.write(f"toolchains/{name}.toml", TARGET.format(name=name, goarm=goarm))
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Replace what is there exactly once."""
-        path = self.root / name
-        text = path.read_text()
-        assert text.count(old) == 1, f"{old!r} in {text}"
-        path.write_text(text.replace(old, new))
 
     def load(self) -> Project:
         return load_project(self.root)
@@ -182,10 +134,6 @@ class Tree:
     def keys(self, **versions: str) -> dict[str, str]:
         """Every job's key by its id."""
         return {job.id: job.key for job in self.plan(**versions).jobs}
-
-
-def toml_list(values: Iterable[str]) -> str:
-    return f"[{', '.join(repr(value) for value in values)}]"
 
 
 @pytest.fixture

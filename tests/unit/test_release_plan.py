@@ -13,8 +13,9 @@ from buildsys.release.channels import moved, read_channels
 from buildsys.release.checksums import listing, parsed
 from buildsys.release.plan import ReleasePlan, is_copyleft, owed, plan_release
 from buildsys.release.version import Tag, first_tag, parse_tag, tag_of
+from tests.folders import toml_list
 
-from .conftest import CHECKOUT, Tree, toml_list
+from .conftest import CHECKOUT, Tree
 
 pytestmark = pytest.mark.unit
 

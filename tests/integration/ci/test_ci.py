@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,11 @@ from buildsys.cache import default_root
 from buildsys.ci import pipeline
 from buildsys.ci.steps import of_target
 from buildsys.store import Store
+from tests.folders import PAUSE, Folders
 
 pytestmark = pytest.mark.integration
+
+VERSION = "v1.35.0+k3s-test"
 
 WORKFLOWS = ".github/workflows"
 
@@ -133,41 +135,15 @@ def test_the_outputs_are_what_is_printed_and_have_every_target(
 
 # ---- what is remembered ----
 
-RECIPE = """\
-name = "{name}"
-summary = "A component of the tests"
-version = "v1.35.0+k3s-test"
-license = "MIT"
-style = "copy"
-memory_mib = 50
-[source]
-kind = "local"
-path = "src"
-[output]
-into = "{into}"
-files = {{ "tool" = "bin/{name}" }}
-"""
 
-
-class Project:
+class Project(Folders):
     """A checkout of three recipes and one target."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name, into in (("k3s", "executable"), ("launcher", "launcher"), ("pause", "image")):
-            self.write(f"recipes/{name}/recipe.toml", RECIPE.format(name=name, into=into))
-            self.write(f"recipes/{name}/src/tool", f"program {name}\n")
-        pause = root / "recipes/pause/recipe.toml"
-        pause.write_text(pause.read_text() + '[image]\nname = "rancher/mirrored-pause:3.6"\n')
-        target = (ROOT / "toolchains/armv6.toml").read_text()
-        self.write("toolchains/armv6.toml", re.sub(r"^embed += .*\n", "", target, flags=re.M))
-        scenarios = "buildsys/machine/scenarios"
-        shutil.copytree(ROOT / scenarios, root / scenarios)
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    def fill(self) -> None:
+        for name, into in (("k3s", "executable"), ("launcher", "launcher")):
+            self.recipe(name, into=into, version=VERSION)
+        self.image("pause", PAUSE)
+        self.armv6()
 
     def app(self) -> App:
         return App(Settings(cache=str(self.root / "cache")), self.root)
@@ -193,6 +169,7 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     made = Project(tmp_path / "checkout")
+    made.fill()
     made.build()
     return made
 

@@ -23,6 +23,7 @@ from buildsys.release.publish import Destination, Outcome, Release
 from buildsys.release.publish.folder import Folder
 from buildsys.release.version import Tag
 from buildsys.verify.verdict import Verdict
+from tests.folders import PAUSE, Folders
 
 pytestmark = pytest.mark.integration
 
@@ -31,48 +32,15 @@ TAG = f"{VERSION}.1"
 FLAT = f"download/{TAG}"
 KINDS = ("audit", "smoke", "utilities")
 
-RECIPE = """\
-name = "{name}"
-summary = "A component of the tests"
-version = "{version}"
-license = "{license}"
-style = "copy"
-memory_mib = 50
-[source]
-kind = "local"
-path = "src"
-[output]
-into = "{into}"
-files = {{ "tool" = "bin/{name}" }}
-"""
-
 
 @dataclass(frozen=True)
-class Project:
+class Project(Folders):
     """A checkout under git, whose one target is armv6, and a cache."""
 
-    root: Path
     cache: Path
 
     def app(self) -> App:
         return App(Settings(cache=str(self.cache)), self.root)
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def recipe(self, name: str, into: str, license_: str = "MIT") -> None:
-        version = VERSION if name == "k3s" else "1.0"
-        text = RECIPE.format(name=name, version=version, into=into, license=license_)
-        self.write(f"recipes/{name}/recipe.toml", text)
-        self.write(f"recipes/{name}/src/tool", f"program {name}\n")
-
-    def image(self) -> None:
-        """Without one there would be no airgap archives."""
-        self.recipe("pause", "image")
-        path = self.root / "recipes/pause/recipe.toml"
-        path.write_text(path.read_text() + '[image]\nname = "rancher/mirrored-pause:3.6"\n')
 
     def git(self, *args: str) -> None:
         author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
@@ -118,13 +86,11 @@ class Project:
 def project(tmp_path: Path) -> Project:
     """Everything that a release needs but what is built and proven."""
     made = Project(tmp_path / "checkout", tmp_path / "cache")
-    made.recipe("k3s", "executable")
-    made.recipe("library", "executable", "GPL-2.0-only")
-    made.recipe("launcher", "launcher")
-    target = (ROOT / "toolchains/armv6.toml").read_text()
-    made.write("toolchains/armv6.toml", re.sub(r"^embed += .*\n", "", target, flags=re.M))
-    shutil.copytree(ROOT / "buildsys/machine/scenarios", made.root / "buildsys/machine/scenarios")
-    made.image()
+    made.recipe("k3s", version=VERSION)
+    made.recipe("library", license_="GPL-2.0-only")
+    made.recipe("launcher", into="launcher")
+    made.image("pause", PAUSE)
+    made.armv6()
     made.write(".gitignore", "/artifacts\n")
     made.write(f"docs/releases/{TAG}.md", "Everything is new.\n")
     made.git("init", "-q")
