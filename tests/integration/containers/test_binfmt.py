@@ -31,9 +31,10 @@ func main() {
 	var name syscall.Utsname
 	syscall.Uname(&name)
 	for _, letter := range name.Machine[:] {
-		if letter != 0 {
-			print(string(rune(letter)))
+		if letter == 0 {
+			break // qemu writes over the machine's own name, which may be longer
 		}
+		print(string(rune(letter)))
 	}
 	println()
 }
