@@ -150,13 +150,21 @@ class App:
         return debian.binary_path(package, self.cache)
 
     def emulator(self, target: Target) -> Emulator:
-        """What runs the target's programs: its own where this host runs that, else the host's.
+        """What runs the target's programs: its own emulator, or that of this host.
 
-        Raises `MissingToolError`, `CorruptError` for a package without it, what fetching raises.
+        Raises `MissingToolError`, and what `own_emulator` raises.
+        """
+        own = self.own_emulator(target)
+        return Emulator(own, target.emulator.cpu) if own else find_emulator(target)
+
+    def own_emulator(self, target: Target) -> Path | None:
+        """The program of the emulator that the target brings, if it does for a host of this kind.
+
+        Raises `CorruptError` for a package without it, and what fetching raises.
         """
         package = target.emulator.package
         if not (package and runs(package.architecture)):
-            return find_emulator(target)
+            return None
         name = PurePath(package.program).name
         place = self.cache.emulators / package.sha256[:16] / name
         if not place.is_file():
@@ -164,7 +172,7 @@ class App:
             data = deb_member(found, package.program, package.label, "emulator.package")
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(place, data, mode=0o755)
-        return Emulator(place, target.emulator.cpu)
+        return place
 
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""

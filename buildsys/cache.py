@@ -8,9 +8,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from buildsys.errors import DiskFullError, NotWritableError
 
@@ -174,18 +175,36 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """A hidden name beside `path` for its new content, gone at the end unless it was moved.
+    """A hidden file beside `path` for its new content, gone at the end unless it was moved.
 
-    The name holds the process's number: what a killed one left of the same file goes here too.
+    It is locked: what killed runs left of the same file is not, and goes here too. Numbers of
+    processes would not tell, for containers count their own.
     """
     for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if not Path("/proc", left.suffixes[-2].removeprefix(".")).exists():
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        _remove_unlocked(left)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    handle = _locked(temporary)
     try:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    """A new file with a lock on it, made again if somebody removed it in between."""
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

@@ -35,6 +35,7 @@ PACKAGES = {
     "dockerd": ("docker.io", "test"),
     "docker": ("docker.io", "test"),
     "mmdebstrap": ("mmdebstrap", "test"),
+    "newuidmap": ("uidmap", "test"),
     "skopeo": ("skopeo", "test"),
     "docker-registry": ("docker-registry", "test"),
     "curl": ("curl", "test"),

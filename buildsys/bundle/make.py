@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
@@ -78,7 +79,7 @@ class Bundler:
         for artifact in artifacts.values():
             store.verify(artifact)
         with (
-            self.cache.scratch(f"bundle-{plan.suffix}-{os.getpid()}") as scratch,
+            self.cache.scratch(f"bundle-{plan.suffix}-{uuid4().hex}") as scratch,
             disk_errors(self.artifacts, f"bundling k3s-{plan.suffix}"),
         ):
             self.artifacts.mkdir(exist_ok=True)

@@ -9,18 +9,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import docker
+from docker.types import Mount
 
 from buildsys.app import App, raise_all
 from buildsys.docker.base import ENVIRONMENT, BaseMaker, base_of
 from buildsys.docker.daemon import connect, daemon_errors
 from buildsys.errors import UnknownNameError
 from buildsys.plan import Plan
+from buildsys.run import workers
 
 NATIVE, DOCKER = "native", "docker"
+
+# The daemon closes the container's standard input when this process is gone, and with the shell
+# everything in there ends.
+_ENDING_WITH_US = """exec 3<&0 </dev/null
+"$@" 3<&- &
+verb=$!
+{ cat <&3 >/dev/null; kill -KILL "$verb"; } &
+wait "$verb"
+"""
 
 
 def is_docker(backend: str) -> bool:
@@ -57,13 +69,18 @@ def build(app: App, order: Order, planned: Plan) -> int:
     """
     client = connect()
     with app.progress.running():
-        mirror = app.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
-        image = BaseMaker(client, app.cache, app.progress, mirror).demand(base_of())
+        image = base_image(app, client)
         if not app.settings.offline:
             raise_all(app.fetch(planned).items())
     app.artifacts.mkdir(exist_ok=True)
     with daemon_errors("building in a container"):
         return _run(client, image, order.argv(str(app.cache.root)), options(app, os.geteuid()))
+
+
+def base_image(app: App, client: docker.DockerClient) -> str:
+    """The name of the base image, made where the daemon lacks it. Raises what making it raises."""
+    mirror = app.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
+    return BaseMaker(client, app.cache, app.progress, mirror).demand(base_of())
 
 
 def options(app: App, user: int) -> dict[str, Any]:
@@ -72,7 +89,7 @@ def options(app: App, user: int) -> dict[str, Any]:
     return {
         "user": f"{user}:{os.getegid()}",
         "working_dir": root,
-        "volumes": [f"{root}:{root}:ro", f"{artifacts}:{artifacts}", f"{cache}:{cache}"],
+        "mounts": [mounted(root, read_only=True), mounted(artifacts), mounted(cache)],
         "environment": environment(cache),
         "network_mode": "none",
         "init": True,
@@ -80,6 +97,11 @@ def options(app: App, user: int) -> dict[str, Any]:
         "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "cap_add": [] if user else ["SYS_ADMIN"],
     }
+
+
+def mounted(folder: str, *, read_only: bool = False) -> Mount:
+    """The folder at its own path; a daemon on another machine, which lacks it, says so."""
+    return Mount(folder, folder, type="bind", read_only=read_only)
 
 
 def environment(cache: str) -> Mapping[str, str]:
@@ -91,17 +113,18 @@ def environment(cache: str) -> Mapping[str, str]:
 def _run(
     client: docker.DockerClient, image: str, argv: Sequence[str], how: Mapping[str, Any]
 ) -> int:
-    """Run it, with its outputs as ours; it ends with us."""
-    container = client.containers.create(image, list(argv), **how)
-    try:
-        # Attached before it starts, so that no line is lost.
+    """Run it, with its outputs as ours; when it or this process has ended, nothing is left."""
+    container = client.containers.create(
+        image, ["sh", "-c", _ENDING_WITH_US, "sh", *argv], stdin_open=True, auto_remove=True, **how
+    )
+    with workers(1) as waiting, closing(container.attach_socket(params={"stdin": 1, "stream": 1})):
+        # All before it starts: no line is lost, nor how it ended.
         outputs = container.attach(stream=True, demux=True, logs=True)
+        ended = waiting.submit(container.wait, condition="removed")
         container.start()
         for out, err in outputs:
             for data, stream in ((out, sys.stdout), (err, sys.stderr)):
                 if data:
                     stream.buffer.write(data)
                     stream.flush()
-        return int(container.wait()["StatusCode"])
-    finally:
-        container.remove(force=True)
+        return int(ended.result()["StatusCode"])

@@ -1,4 +1,4 @@
-"""The image that builds run in: Debian packages, and this project's Python environment.
+"""The image that verbs run in: Debian packages, and this project's Python environment.
 
 No registry is asked: mmdebstrap makes it from the mirror of the host's apt, and the wheels come by
 the host's pip. It is named after all that went in, and made once per daemon.
@@ -6,10 +6,12 @@ the host's pip. It is named after all that went in, and made once per daemon.
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -19,10 +21,12 @@ import docker
 from buildsys.cache import Cache
 from buildsys.docker.daemon import daemon_errors
 from buildsys.doctor import PACKAGES
+from buildsys.errors import MissingToolError
 from buildsys.fetch.apt import KEYRING, host_mirror
 from buildsys.plan import digest
 from buildsys.report import Progress
-from buildsys.run import run
+from buildsys.run import demand, run
+from buildsys.sandbox import namespaces
 from buildsys.toolchain import PYPROJECT
 
 REPOSITORY = "k3s-buildsys-base"
@@ -49,6 +53,10 @@ def hooks(wheels: str, requirements: Iterable[str]) -> list[str]:
     ]
 
 
+ALWAYS = ("python3-venv", "qemu-user-static")
+"""Packages that the image has besides those of doctor's that a build needs."""
+
+
 @dataclass(frozen=True)
 class Base:
     """What the image is made of."""
@@ -64,10 +72,10 @@ class Base:
 
 
 def base_of(pyproject: Path = PYPROJECT) -> Base:
-    """What builds need, as doctor and pyproject.toml have it."""
+    """What builds need, as doctor and pyproject.toml have it, and emulators to register."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
     needed = {package for package, use in PACKAGES.values() if use == "build"}
-    return Base(tuple(sorted({*needed, "python3-venv"})), tuple(project["dependencies"]))
+    return Base(tuple(sorted({*needed, *ALWAYS})), tuple(project["dependencies"]))
 
 
 def wheel_platforms(machine: str) -> list[str]:
@@ -75,6 +83,26 @@ def wheel_platforms(machine: str) -> list[str]:
     names = [f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC, 4, -1)]
     names += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")]
     return [part for name in names for part in ("--platform", name)]
+
+
+def as_root() -> list[str]:
+    """The command prefix for a root that may give files to all users of an image.
+
+    Raises `MissingToolError` where this user has none to give to.
+    """
+    if not os.geteuid():
+        return namespaces()
+    entering = namespaces("map-auto")
+    probe = subprocess.run([*entering, "true"], capture_output=True, text=True)
+    if probe.returncode:
+        raise MissingToolError(
+            f"this user may not make files of other users, and the base image has such: "
+            f"{probe.stderr.strip()}",
+            cause="no range of user numbers is set aside for this user, or no newuidmap installed",
+            action="apt-get install uidmap; as root: usermod --add-subuids 100000-165535 "
+            "--add-subgids 100000-165535 USER",
+        )
+    return entering
 
 
 @dataclass(frozen=True)
@@ -91,22 +119,37 @@ class BaseMaker:
 
         Raises `CommandError`, `MissingToolError`, `ContainerError`.
         """
-        with daemon_errors("looking for the base image"):
-            found = self.client.images.list(base.name)
-        if not found:
-            self._make(base)
+        with self.cache.lock("docker-base"):
+            with daemon_errors("looking for the base image"):
+                found = self.client.images.list(base.name)
+            if not found:
+                self._make(base)
         return base.name
 
     def _make(self, base: Base) -> None:
+        entering = as_root()
+        demand("mmdebstrap", os.environ)
         log = self.cache.logs / "docker-base.log"
         log.unlink(missing_ok=True)
         with self.progress.step("base", base.name), self.cache.scratch("docker-base") as scratch:
             wheels = self._wheels(base, scratch, log)
             tar = scratch / "base.tar"
-            run(self._debootstrap(base, wheels, tar, log), log=log, name="mmdebstrap")
+            self._bootstrap(entering, self._mmdebstrap(base, wheels, tar, log), log)
             repository, _, tag = base.name.partition(":")
             with daemon_errors("importing the base image"), tar.open("rb") as file:
                 self.client.api.import_image(src=file, repository=repository, tag=tag)
+
+    def _bootstrap(self, entering: Sequence[str], argv: Sequence[str], log: Path) -> None:
+        """Run mmdebstrap in namespaces that end with us, and its processes and mounts with them.
+
+        What one that was killed left may belong to several users: their root removes it.
+        """
+        tree = self.cache.root / "docker-base"
+        if tree.exists():
+            run([*entering, "rm", "-rf", str(tree)], log=log, name="rm")
+        tree.mkdir()
+        run([*entering, "env", f"TMPDIR={tree}", *argv], log=log, name="mmdebstrap")
+        tree.rmdir()
 
     def _wheels(self, base: Base, scratch: Path, log: Path) -> Path:
         """The folder of the wheels, kept for the next image of the same requirements."""
@@ -123,10 +166,11 @@ class BaseMaker:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         return [*pip, *options, *platforms, "--dest", str(wheels), *base.requirements]
 
-    def _debootstrap(self, base: Base, wheels: Path, tar: Path, log: Path) -> list[str]:
+    def _mmdebstrap(self, base: Base, wheels: Path, tar: Path, log: Path) -> list[str]:
         line = f"deb [signed-by={KEYRING}] {self.mirror or host_mirror(log)} {SUITE} main"
         return [
-            *("mmdebstrap", "--variant=minbase", f"--include={','.join(base.packages)}"),
+            *("mmdebstrap", "--mode=root", "--variant=minbase"),
+            f"--include={','.join(base.packages)}",
             *(f"--customize-hook={hook}" for hook in hooks(str(wheels), base.requirements)),
             *(SUITE, str(tar), line),
         ]

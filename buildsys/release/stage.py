@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,14 @@ def place(origin: Path, path: Path) -> bool:
     if path.is_file() and (path.samefile(origin) or _same(path, origin)):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    with disk_errors(path, f"placing {path.name}"), unfinished(path) as temporary:
+    with (
+        disk_errors(path, f"placing {path.name}"),
+        unfinished(path) as temporary,
+        origin.open("rb") as held,
+    ):
+        # The link is the origin's file, and to stay it needs a lock like any unfinished one.
+        fcntl.flock(held, fcntl.LOCK_SH)
+        temporary.unlink()
         try:
             os.link(origin, temporary)
         except OSError:

@@ -127,12 +127,25 @@ def test_write_atomic_takes_away_what_a_killed_run_left(tmp_path: Path) -> None:
             temporary.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    others = {f".file.json.{os.getppid()}.tmp", ".other.json.1.tmp"}
-    for name in others:
-        (tmp_path / name).touch()
-    assert f".file.json.{child}.tmp" in {left.name for left in tmp_path.iterdir()}
-    write_atomic(path, b"whole")
-    assert {left.name for left in tmp_path.iterdir()} == {"file.json", *others}
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"half"
+    other = tmp_path / ".other.json.1.tmp"
+    other.touch()
+    with unfinished(path) as running:
+        write_atomic(path, b"whole")
+        assert {*tmp_path.iterdir()} == {path, other, running}
+    assert {*tmp_path.iterdir()} == {path, other}
+
+
+def test_processes_of_the_same_number_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verb of every container is, say, process 8."""
+    monkeypatch.setattr(os, "getpid", lambda: 8)
+    with unfinished(tmp_path / "file") as one, unfinished(tmp_path / "file") as other:
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+        assert one.read_bytes() == b"one"
 
 
 @pytest.mark.parametrize(("code", "raised"), [(errno.ENOSPC, DiskFullError), (errno.EIO, OSError)])

@@ -14,8 +14,9 @@ from buildsys.cache import Cache
 from buildsys.docker import contract
 from buildsys.docker.backend import Order, is_docker, options
 from buildsys.docker.base import base_of, hooks, wheel_platforms
-from buildsys.docker.binfmt import entries, own_names, parse, states, steps
+from buildsys.docker.binfmt import State, entries, own_names, parse, states, steps
 from buildsys.docker.daemon import connect, demand_version, part_for
+from buildsys.docker.privileged import argv, failure, kept
 from buildsys.docker.push import url_of
 from buildsys.docker.register import Registrar, demand_foreign
 from buildsys.elf import header_of
@@ -23,6 +24,7 @@ from buildsys.emulator import Emulator
 from buildsys.errors import (
     BinfmtError,
     BinfmtRightsError,
+    BuildsysError,
     DaemonTooOldError,
     NoDaemonError,
     NoRightsError,
@@ -251,6 +253,34 @@ def test_kernel_without_binfmt_misc(
         registrar(cache, tmp_path / "nowhere").mount()
 
 
+# ---- emulators by a container ----
+
+
+def test_the_same_verb_registers_inside() -> None:
+    assert argv(["armv6", "386"], remove=False)[1:] == [
+        *("-m", "invoke", "binfmt", "--json", "--cache=/var/cache/k3s-buildsys"),
+        *("--arch=armv6", "--arch=386"),
+    ]
+    assert argv([], remove=True)[-1] == "--remove"
+
+
+def test_registration_gone_with_its_container() -> None:
+    ours, gone = State("armv6", "arm1176", "ours", "entry"), State("386", "pentium3", "nobody")
+    assert kept([ours, gone], ["armv6"]) == [ours]
+    with pytest.raises(
+        BinfmtError, match=r"^386: the registration was gone(.|\n)*have root `mount"
+    ):
+        kept([ours, gone], ["armv6", "386"])
+
+
+def test_error_inside_keeps_its_words_and_code() -> None:
+    error = failure(43, "error: no rights\ncause: x\n")
+    assert (error.exit_code, str(error)) == (43, "no rights\ncause: x")
+    assert BuildsysError.exit_code == 1
+    error = failure(125, "docker: no such image\n")
+    assert (error.exit_code, error.cause) == (44, "docker: no such image")
+
+
 # ---- building in a container ----
 
 
@@ -274,10 +304,10 @@ def test_container_gets_no_network_and_the_same_paths(tmp_path: Path) -> None:
     found = options(app, 1000)
     assert found["network_mode"] == "none"
     assert found["cap_add"] == []
-    assert found["volumes"] == [
-        f"{tmp_path}:{tmp_path}:ro",
-        f"{tmp_path}/artifacts:{tmp_path}/artifacts",
-        f"{tmp_path}/cache:{tmp_path}/cache",
+    mounts = [(m["Source"], m["Target"], m["ReadOnly"]) for m in found["mounts"]]
+    assert mounts == [
+        (str(path), str(path), path == tmp_path)
+        for path in (tmp_path, tmp_path / "artifacts", tmp_path / "cache")
     ]
 
 

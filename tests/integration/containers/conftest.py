@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ import zstandard
 from buildsys.app import ROOT, App, Settings
 from buildsys.bundle.layout import assemble
 from buildsys.bundle.manifest import Entry, Manifest
+from buildsys.docker.backend import base_image
+from buildsys.docker.daemon import connect
 from buildsys.docker.make import Maker
 from buildsys.model import Target
 from buildsys.run import run
@@ -35,6 +37,7 @@ INSIDE = Path(__file__).parents[1] / "images/inside.py"
 VERSION = "v1.35.0+k3s-test"
 TARGETS = ("amd64", "armv6")
 WAIT_SECONDS = 60
+USER = 1000
 
 # In k3s's place: a script, so that the shell of the image runs it.
 INNER = '#!/bin/sh\necho "k3s $* on $(uname -m)"\n'
@@ -109,6 +112,33 @@ def maker(app: App, executables: Path, tmp_path: Path) -> Maker:
     return Maker(app.project.recipes["k3s"].recipe, app.cache, folder, certificates)
 
 
+def as_user(*groups: int) -> list[str]:
+    """What runs a command as a user in these groups, who may read everything."""
+    ids = [f"--reuid={USER}", f"--regid={USER}"]
+    ids += [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+    reading = [f"--{kind}=+dac_read_search" for kind in ("inh-caps", "ambient-caps")]
+    return ["setpriv", *ids, *reading]
+
+
+def running(word: str) -> bool:
+    """Whether a process has this word in its command line."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return any(word in line for line in lines)
+
+
+def eventually(state: Callable[[], object], wanted: object) -> bool:
+    """Whether the state becomes what is wanted."""
+    until = time.monotonic() + WAIT_SECONDS
+    while (found := state()) != wanted and time.monotonic() < until:
+        time.sleep(0.1)
+    return bool(found == wanted)
+
+
 @dataclass(frozen=True)
 class Docker:
     """A daemon: its socket, and a process in its namespaces."""
@@ -132,6 +162,14 @@ class Docker:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    @property
+    def user(self) -> list[str]:
+        """What runs a command as one who is in the daemon's group, and not root.
+
+        It may read everything: Python and the socket may lie in folders that are root's.
+        """
+        return as_user(self.socket.stat().st_gid)
+
     def beside(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a command as root of the daemon's namespaces."""
         entering = ["nsenter", f"--target={self.pid}", "--user", "--mount", f"--wd={ROOT}"]
@@ -148,6 +186,18 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A daemon without a network of its own, in folders of its own."""
     with started(tmp_path_factory.mktemp("docker")) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def based(app: App, docker: Docker) -> Docker:
+    """The daemon with the image that builds run in, which takes minutes to make."""
+    for program in ("mmdebstrap", "newuidmap"):
+        if not shutil.which(program):
+            pytest.skip(f"no {program}: `invoke setup` installs it")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", docker.host)
+        base_image(app, connect())
+    return docker
 
 
 @pytest.fixture
@@ -167,7 +217,8 @@ def started(folder: Path) -> Iterator[Docker]:
     place = folder / "docker.sock"
     argv = [shutil.which("dockerd") or "", f"--data-root={folder}/data"]
     argv += [f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", f"--host=unix://{place}"]
-    argv += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
+    argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
+    argv += ["--storage-driver=vfs"]
     order = {
         "root": "/",
         "argv": argv,

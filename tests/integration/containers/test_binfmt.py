@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from buildsys.app import ROOT as CHECKOUT
 from buildsys.app import App
 from buildsys.docker import daemon
-from buildsys.docker.binfmt import ROOT, own_names
+from buildsys.docker.binfmt import ROOT
 from buildsys.docker.make import Maker
-from buildsys.emulator import runs
 
-from .conftest import Docker
+from .conftest import USER, Docker
 
 pytestmark = pytest.mark.integration
 
@@ -60,12 +62,15 @@ def container(
     return unregistered
 
 
-def state(docker: Docker, *arguments: str) -> dict[str, object]:
-    done = docker.invoke("binfmt", "--arch=armv6", "--json", *arguments)
+def state_of(done: subprocess.CompletedProcess[str], target: str) -> dict[str, object]:
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)["targets"]
+    (found,) = [s for s in json.loads(done.stdout)["targets"] if s["target"] == target]
     assert isinstance(found, dict)
     return found
+
+
+def state(docker: Docker, *arguments: str) -> dict[str, object]:
+    return state_of(docker.invoke("binfmt", "--arch=armv6", "--json", *arguments), "armv6")
 
 
 def test_container_runs_on_the_targets_cpu_and_on_no_newer_one(container: Docker) -> None:
@@ -110,21 +115,25 @@ def machine_name(app: App, folder: Path) -> Path:
     return folder / "machine"
 
 
-def test_targets_own_emulator_is_the_one_and_its_file_may_go(
-    app: App, unregistered: Docker, tmp_path: Path
-) -> None:
-    target = app.project.targets["386"]
-    if not (target.emulator.package and runs(target.emulator.package.architecture)):
+@pytest.fixture
+def own_emulator(app: App, tmp_path: Path) -> Path:
+    """The emulator that 386 brings, in a cache of the test's own."""
+    if not (own := app.own_emulator(app.project.targets["386"])):
         pytest.skip("386 has an emulator of its own on amd64 only")
-    own, cache = app.emulator(target), tmp_path / "cache"
-    place = cache / own.program.relative_to(app.cache.root)
+    place = tmp_path / "cache" / own.relative_to(app.cache.root)
     place.parent.mkdir(parents=True)
-    shutil.copy(own.program, place)
-    done = unregistered.invoke("binfmt", "--arch=386", f"--cache={cache}")
+    shutil.copy(own, place)
+    return place
+
+
+def test_targets_own_emulator_is_the_one_and_its_file_may_go(
+    app: App, unregistered: Docker, tmp_path: Path, own_emulator: Path
+) -> None:
+    done = unregistered.invoke("binfmt", "--arch=386", f"--cache={tmp_path}/cache")
     assert "386: registered" in done.stdout, done.stderr
-    entry = unregistered.beside("cat", f"{ROOT}/{own_names(target)[2]}").stdout
-    assert f"interpreter {place}\n" in entry
-    place.unlink()
+    entry = unregistered.beside("cat", f"{ROOT}/k3s-buildsys-386-emulator").stdout
+    assert f"interpreter {own_emulator}\n" in entry
+    own_emulator.unlink()
     # The machine itself runs it as well, but says x86_64.
     assert unregistered.beside(str(machine_name(app, tmp_path))).stderr == "i686\n"
 
@@ -134,3 +143,64 @@ def test_own_programs_of_the_machine_are_never_registered(container: Docker) -> 
     assert done.returncode == 42
     assert "none of them would run any more" in done.stderr
     assert container.invoke("binfmt").returncode == 0
+
+
+# ---- through the daemon ----
+
+
+def through(docker: Docker, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The verb, from a container, for a user who is not root."""
+    subprocess.run(["chown", "-R", f"{USER}:{USER}", cache], check=True)
+    verb = [sys.executable, "-m", "invoke", "binfmt", "--backend=docker", f"--cache={cache}"]
+    env = {**os.environ, "DOCKER_HOST": docker.host}
+    argv = [*docker.user, *verb, *arguments]
+    return subprocess.run(argv, env=env, cwd=CHECKOUT, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_the_daemons_group_is_enough(
+    app: App, container: Docker, based: Docker, tmp_path: Path, own_emulator: Path
+) -> None:
+    cache = tmp_path / "cache"
+    done = through(based, cache, "--arch=armv6", "--arch=386", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["done"] == ["armv6: registered", "386: registered"]
+    assert {state["target"]: state["runs"] for state in found["targets"]} == {
+        "armv6": "ours",
+        "386": "ours",
+    }
+    assert state_of(through(based, cache, "--json"), "armv7")["runs"] == "other"
+    # The container is gone; what it opened is not, and stays open without the image and the file.
+    own_emulator.unlink()
+    assert container(*ALONE, IMAGE, "token", "list") == "k3s token list on armv6l\n"
+    assert container.beside(str(machine_name(app, tmp_path))).stderr == "i686\n"
+    assert container("ps", "--all", "--quiet") == ""
+    removed = through(based, cache, "--remove")
+    assert "armv6: removed" in removed.stdout
+    refused = container.run(*ALONE, IMAGE, "--version")
+    assert "exec format error" in refused.stdout + refused.stderr
+
+
+@pytest.mark.slow
+def test_errors_inside_are_those_of_the_verb(based: Docker, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    done = through(based, tmp_path / "cache", "--arch=amd64")
+    assert done.returncode == 42
+    assert "error: this machine's own programs are amd64's" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_the_kernel_does_not_keep_is_named(
+    unregistered: Docker, based: Docker, tmp_path: Path
+) -> None:
+    """Where nobody else has binfmt_misc mounted, it goes with the container (Linux 6.7)."""
+    (tmp_path / "cache").mkdir()
+    assert unregistered.beside("umount", str(ROOT)).returncode == 0
+    try:
+        done = through(based, tmp_path / "cache", "--arch=armv6")
+    finally:
+        mount = ("mount", "-t", "binfmt_misc", "none", str(ROOT))
+        assert unregistered.beside(*mount).returncode == 0
+    assert done.returncode == 42, done.stderr
+    assert "armv6: the registration was gone with the container" in done.stderr
