@@ -21,7 +21,6 @@ PF_X, PF_W = 1, 2
 # Figures of this module, each far above what a real toolchain writes.
 SMALL_SECTION_BYTES: Final = 4 << 20  # names, attributes, notes, dynamic, Go's build record
 _CODE_CHUNK_BYTES: Final = 8 << 20
-_CODE_OVERLAP_BYTES: Final = 6  # 8 bytes at an even place lie whole in one chunk, and in one only
 
 
 class ElfError(ValueError):
@@ -63,6 +62,14 @@ class Segment(NamedTuple):
         return "".join(c if self.flags & b else "-" for c, b in (("r", 4), ("w", 2), ("x", 1)))
 
 
+class Code(NamedTuple):
+    """A piece of the executable bytes: its own are `data[first:last]`, the rest is around them."""
+
+    data: bytes
+    first: int
+    last: int
+
+
 class Image:
     """The headers of one ELF file, read and checked; contents are read when asked for.
 
@@ -101,13 +108,17 @@ class Image:
             raise self.fail(f"section {section.name} has {section.size} bytes")
         return self.read(section.offset, section.size)
 
-    def code(self) -> Iterator[bytes]:
-        """Yield the executable bytes, in chunks on multiples of 4 with 6 bytes of the next."""
+    def code(self, around: int) -> Iterator[Code]:
+        """Yield the executable bytes in pieces, with up to `around` more on both sides of each.
+
+        Every byte is one piece's own. With `around` a multiple of 4, so is each piece's start.
+        """
         for offset, size in self._code_ranges():
             for start in range(0, size, _CODE_CHUNK_BYTES):
-                yield self.read(
-                    offset + start, min(_CODE_CHUNK_BYTES + _CODE_OVERLAP_BYTES, size - start)
-                )
+                end = min(start + _CODE_CHUNK_BYTES, size)
+                begin = max(0, start - around)
+                data = self.read(offset + begin, min(end + around, size) - begin)
+                yield Code(data, start - begin, end - begin)
 
     def _code_ranges(self) -> list[tuple[int, int]]:
         if self.segments:

@@ -313,6 +313,6 @@ def test_x86_isa(machine: int, bits: int) -> None:
 
 def test_code_comes_from_segments_or_from_an_object_s_sections() -> None:
     linked = Image(elf(ARM, EXEC, segments=(Part(data=b"abcd", kind=LOAD, flags=R | X),)), "a")
-    assert list(linked.code()) == [b"abcd"]
+    assert list(linked.code(4)) == [(b"abcd", 0, 4)]
     parts = (Part(".text", b"efgh", flags=6), Part(".data", b"no", flags=3))
-    assert list(Image(elf(ARM, sections=parts), "a.o").code()) == [b"efgh"]
+    assert list(Image(elf(ARM, sections=parts), "a.o").code(4)) == [(b"efgh", 0, 4)]

@@ -172,6 +172,42 @@ def test_constant_pairs(code: bytes, arm: int, thumb: int) -> None:
     assert (pairs.arm, pairs.thumb) == (arm, thumb)
 
 
+# Two addresses of k3s's literal pools, 0x00aff640 and 0x00aff6c8: a pair to r0 in Thumb code.
+ADDRESSES = bytes.fromhex("40f6af00 c8f6af00")
+
+
+def load(distance: int) -> bytes:
+    """`ldr r0, [pc, #…]` of the word that lies `distance` bytes behind it."""
+    offset = distance - 8
+    return struct.pack("<I", (0xE59F0000 if offset >= 0 else 0xE51F0000) | abs(offset))
+
+
+@pytest.mark.parametrize(
+    ("code", "thumb"),
+    [
+        (ADDRESSES, 1),
+        (load(8) + bytes(4) + ADDRESSES, 0),  # its first word is loaded
+        (load(12) + bytes(4) + ADDRESSES, 0),  # its second
+        (ADDRESSES + load(-8), 0),  # backwards
+        (load(4100) + bytes(4096) + ADDRESSES, 0),
+        (load(8) + bytes(8) + ADDRESSES, 1),  # the word before is
+        (load(16) + bytes(4) + ADDRESSES, 1),  # the word behind is
+        (bytes(2) + load(10) + bytes(6) + ADDRESSES, 1),  # not on a word: no ARM instruction
+    ],
+)
+def test_what_arm_code_loads_is_no_thumb_code(code: bytes, thumb: int) -> None:
+    assert constant_pairs(Image(linked(code), "prog")).thumb == thumb
+
+
+def test_what_arm_code_loads_is_no_arm_code() -> None:
+    assert constant_pairs(Image(linked(load(8) + bytes(4) + ARM_PAIR), "prog")).arm == 0
+
+
+def test_a_load_lies_in_the_chunk_before() -> None:
+    code = bytes((8 << 20) - 8) + load(8) + bytes(4) + ADDRESSES
+    assert constant_pairs(Image(linked(code), "prog")).thumb == 0
+
+
 @pytest.mark.parametrize("before", [-8, -4, 0])
 def test_a_pair_at_the_edge_of_a_chunk_counts_once(before: int) -> None:
     code = bytes((8 << 20) + before) + ARM_PAIR + bytes(16)
