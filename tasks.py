@@ -16,7 +16,7 @@ from buildsys import show
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.ci import verbs as ci_verbs
-from buildsys.ci.steps import GROUPS
+from buildsys.ci.steps import GROUPS, steps
 from buildsys.components import page as components_page
 from buildsys.components import write_page
 from buildsys.docker import verbs as docker_verbs
@@ -267,10 +267,11 @@ def matrix(
 
 
 @task(
-    iterable=["arch", "only"],
+    iterable=["arch", "only", "without"],
     help={
         **texts("arch", "json"),
         "only": f"a step, or a part ({', '.join(GROUPS)}); may be given several times",
+        "without": "a step or a part to leave out; may be given several times",
         "list": "the steps that it would run",
     },
 )
@@ -278,12 +279,14 @@ def ci(
     _: Context,
     arch: Any,
     only: Any,
+    without: Any,
     list: bool = False,  # noqa: A002  the name of the option
     json: bool = False,
 ) -> None:
     """Everything that must hold before a change lands: what CI runs, anywhere (docs/ci.md)."""
     with reported():
-        ci_verbs.ci(App(Settings()), arch, only, listed=list, as_json=json)
+        app = App(Settings())
+        ci_verbs.ci(app, steps(app.targets(arch), only, without), listed=list, as_json=json)
 
 
 @task(

@@ -23,10 +23,11 @@ LIMIT = 256
 BUILD_MINUTES = 120
 """For building. README: a first build takes half an hour on two cores; shared ones may be slow."""
 
-PROVE_MINUTES = 60
+PROVE_MINUTES = 90
 """For all but building: setting up, bundling, audit, smoke and boots of an emulated target.
 
-The server alone may take 15 of them (`READY_SECONDS` of buildsys/verify/smoke.py).
+The server alone may take 15 of them (`READY_SECONDS` of buildsys/verify/smoke.py), and a booted
+board with its agent 20 (docs/proof.md).
 """
 
 SHOWN = 20

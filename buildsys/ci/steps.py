@@ -94,18 +94,21 @@ GROUPS = ("check", "tests", "build", "prove", "report")
 """What steps come in, in their order."""
 
 
-def steps(targets: Iterable[Target], only: Collection[str] = ()) -> tuple[Step, ...]:
-    """All steps for `targets`, or those that `only` names, by their own name or their group's.
+def steps(
+    targets: Iterable[Target], only: Collection[str] = (), without: Collection[str] = ()
+) -> tuple[Step, ...]:
+    """All steps for `targets`, or those that `only` names, but not those that `without` names.
 
-    Raises `UnknownNameError`.
+    By their own name or their group's. Raises `UnknownNameError`.
     """
     about = (step for target in targets for step in of_target(target))
     everything = (*CHECK, TESTS, *about, REPORT)
     names = {step.name for step in everything} | set(GROUPS)
-    for name in only:
+    for name in (*only, *without):
         if name not in names:
             raise UnknownNameError("step", name, names)
-    chosen = tuple(s for s in everything if not only or {s.name, s.group} & set(only))
+    kept = (s for s in everything if not {s.name, s.group} & set(without))
+    chosen = tuple(s for s in kept if not only or {s.name, s.group} & set(only))
     return tuple(s for s in chosen if s.name != "unit" or TESTS not in chosen)
 
 

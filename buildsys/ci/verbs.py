@@ -9,7 +9,7 @@ from buildsys.actions import runner
 from buildsys.app import App
 from buildsys.ci import pipeline
 from buildsys.ci.matrix import outputs
-from buildsys.ci.steps import steps
+from buildsys.ci.steps import Step
 
 
 def matrix(app: App, names: Sequence[str], *, release: bool, as_json: bool) -> None:
@@ -20,12 +20,11 @@ def matrix(app: App, names: Sequence[str], *, release: bool, as_json: bool) -> N
         runner().output(name, value)
 
 
-def ci(app: App, names: Sequence[str], only: Sequence[str], *, listed: bool, as_json: bool) -> None:
-    """Run the steps that `only` names, or all, and print how they ended; or what is `listed`.
+def ci(app: App, chosen: Sequence[Step], *, listed: bool, as_json: bool) -> None:
+    """Run the `chosen` steps and print how they ended; or only list them.
 
-    Raises `UnknownNameError`, and `StepsFailedError` after all had their turn.
+    Raises `StepsFailedError` after all had their turn.
     """
-    chosen = steps(app.targets(names), only)
     if listed:
         show.ci_steps(chosen, as_json=as_json)
         return

@@ -56,6 +56,20 @@ def test_all_tests_hold_those_of_the_units(targets: list[Target]) -> None:
     assert names(steps(targets, ["check", "tests"]))[-1] == "tests"
 
 
+def test_what_is_left_out_is_a_step_or_a_part_and_has_to_be_there(targets: list[Target]) -> None:
+    some, name = targets[:1], targets[0].name
+    left = names(steps(some, ["prove"], [f"smoke {name}"]))
+    assert left == [n for n in names(steps(some, ["prove"])) if n != f"smoke {name}"]
+    assert {step.group for step in steps(some, (), ["prove", "tests"])} == {
+        "check",
+        "build",
+        "report",
+    }
+    assert "unit" in names(steps(some, (), ["tests"]))
+    with pytest.raises(UnknownNameError):
+        steps(some, (), ["smoke z80"])
+
+
 def test_parts_come_in_order_whatever_order_they_are_asked_for(targets: list[Target]) -> None:
     assert steps(targets, ["prove", "mypy", "ruff"]) == steps(targets, ["ruff", "mypy", "prove"])
     for target in targets:
