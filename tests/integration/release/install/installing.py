@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
 from buildsys.app import ROOT
-from buildsys.errors import BuildsysError
+from buildsys.emulator import find_emulator
+from buildsys.errors import BuildsysError, MissingToolError
+from buildsys.load import load_project
 from buildsys.sandbox import can_isolate
 
 from ..flat import program, version
@@ -52,6 +55,26 @@ def with_old(machine: Machine) -> Machine:
     machine.k3s.write_bytes(OLD)
     machine.k3s.chmod(0o755)
     return machine
+
+
+def executable_of(target: str) -> Path:
+    """The one that was built."""
+    path = ROOT / f"artifacts/k3s-{target}"
+    if not path.is_file():
+        pytest.skip(f"artifacts/k3s-{target} is not built")
+    return path
+
+
+def as_armv6(machine: Machine) -> Mapping[str, str]:
+    """Make it a Pi Zero whose kernel starts ARM programs; what they find in their environment."""
+    try:
+        emulator = find_emulator(load_project(ROOT).targets["armv6"])
+    except MissingToolError:
+        pytest.skip("no emulator of armv6: invoke doctor")
+    machine.is_a("armv6l", 32, ARM11)
+    machine.formats(emulator.registration("arm", executable_of("armv6")).decode())
+    assert emulator.cpu
+    return {"QEMU_CPU": emulator.cpu}
 
 
 def everything(machine: Machine) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +23,9 @@ from buildsys.model import GoModuleSource
 from buildsys.release.plan import plan_release
 from buildsys.release.version import Tag
 from buildsys.sandbox import can_isolate
+
+from ..machine import Machine
+from .installing import Make, as_armv6, executable_of
 
 TAG = Tag("v1.35.0+k3s-04e8f1b5.1")
 
@@ -53,12 +59,17 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def public(tmp_path: Path) -> Path:
     """A release of all targets, laid out; each executable says whose it is."""
-    targets = [t for t in load_project(ROOT).targets.values() if t.release]
-    plan = plan_release(TAG, targets)
-    root = tmp_path / "public"
+    names = [name for name, target in load_project(ROOT).targets.items() if target.release]
+    return laid_out(tmp_path / "public", names, lambda name: f"#!/bin/sh\necho {name}\n".encode())
+
+
+def laid_out(root: Path, targets: Iterable[str], content: Callable[[str], bytes]) -> Path:
+    """A release of the targets: `content` says what is in a file of its flat release."""
+    project = load_project(ROOT)
+    plan = plan_release(TAG, [project.targets[name] for name in targets])
     for path, name in plan.copies.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(f"#!/bin/sh\necho {name}\n")
+        (root / path).write_bytes(content(name))
     for path, listed in plan.listings.items():
         names = [Path(one).name for one in listed if (root / one).is_file()]
         argv = ["sha256sum", *names]
@@ -69,11 +80,20 @@ def public(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(public: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(public)))
+    with served(public) as address:
+        yield address
+
+
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """The address of a plain web server that has the files below `root`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
     Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -132,3 +152,59 @@ def test_version_with_its_plus_encoded_is_found_too(url: str) -> None:
     asked = f"{url}/armv6/download/{version}/sha256sum-arm.txt"
     done = subprocess.run(["curl", "-sfL", asked], capture_output=True, text=True)
     assert done.stdout.endswith("  k3s-armhf\n")
+
+
+# ---- the executables that were built, on machines of their own ----
+
+
+@dataclass
+class Real:
+    """An executable that was built, laid out, and a machine for it."""
+
+    target: str
+    executable: Path
+    root: Path
+    machine: Machine
+    variables: Mapping[str, str]
+
+    def install(self) -> subprocess.CompletedProcess[str]:
+        """Pipe the script into the machine's shell, as people do."""
+        with served(self.root) as url:
+            variables = {
+                "GITHUB_URL": f"{url}/{self.target}",
+                "INSTALL_K3S_VERSION": TAG.text,
+                "INSTALL_K3S_SKIP_START": "true",
+                "INSTALL_K3S_SKIP_SELINUX_RPM": "true",
+                **self.variables,
+            }
+            script = install_script().read_bytes()
+            return self.machine.run("sh", "-s", "-", given=script, variables=variables)
+
+
+@pytest.fixture(params=["amd64", "armv6"])
+def real(request: pytest.FixtureRequest, make: Make, tmp_path: Path) -> Real:
+    target = str(request.param)
+    executable, machine = executable_of(target), make()
+    variables = as_armv6(machine) if target == "armv6" else {}
+    for name, line in {"passwd": "root:x:0:0::/root:/bin/sh", "group": "root:x:0:"}.items():
+        (machine.root / "etc" / name).write_text(f"{line}\n")  # it says to whom files belong
+    data = {executable.name: executable.read_bytes()}
+    root = laid_out(tmp_path / "public", [target], lambda name: data.get(name, b""))
+    return Real(target, executable, root, machine, variables)
+
+
+def test_real_one_is_installed_and_runs(real: Real) -> None:
+    done = real.install()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert filecmp.cmp(real.machine.k3s, real.executable, shallow=False)
+    said = real.machine.run("k3s", "--version", variables=real.variables)
+    assert said.stdout.startswith(f"k3s version {TAG.text.rpartition('.')[0]} "), said.stderr
+
+
+def test_real_one_of_which_a_byte_changed_is_not_installed(real: Real) -> None:
+    (path,) = real.root.glob(f"{real.target}/**/k3s*")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    done = real.install()
+    assert done.returncode != 0
+    assert "does not match" in done.stderr
+    assert not real.machine.k3s.exists()
