@@ -34,7 +34,7 @@ def image(app: App, names: Sequence[str], to: str, *, into_daemon: bool) -> Imag
     targets = app.targets(names) if names else built(app.artifacts, app.targets(()))
     client = connect() if into_daemon else None
     with app.progress.running():
-        maker = _maker(app)
+        maker = maker_of(app)
         with app.progress.step("image", ", ".join(target.name for target in targets)):
             made = maker.make(targets)
         loaded = load(client, made, DATE) if client else []
@@ -45,7 +45,7 @@ def image(app: App, names: Sequence[str], to: str, *, into_daemon: bool) -> Imag
     return ImageResult(made, name, put, loaded)
 
 
-def _maker(app: App) -> Maker:
+def maker_of(app: App) -> Maker:
     """With the certificate authorities from the store, made where they are not in it."""
     result = app.build(app.plan((), ["ca-certificates"]))
     raise_failures(result)

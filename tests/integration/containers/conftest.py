@@ -208,8 +208,11 @@ def unused_docker(tmp_path: Path) -> Iterator[Docker]:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Docker]:
-    """A daemon in `folder`. Skips where there can be none."""
+def started(folder: Path, *, bridge: bool = False) -> Iterator[Docker]:
+    """A daemon in `folder`, with a network of its own if it is to have a bridge.
+
+    Skips where there can be none.
+    """
     if os.geteuid():
         pytest.skip("dockerd is started by root only")
     if not (shutil.which("dockerd") and shutil.which("docker")):
@@ -217,8 +220,8 @@ def started(folder: Path) -> Iterator[Docker]:
     place = folder / "docker.sock"
     argv = [shutil.which("dockerd") or "", f"--data-root={folder}/data"]
     argv += [f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", f"--host=unix://{place}"]
-    argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
-    argv += ["--storage-driver=vfs"]
+    argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+    argv += ["--storage-driver=vfs", *([] if bridge else ["--bridge=none"])]
     order = {
         "root": "/",
         "argv": argv,
@@ -226,7 +229,7 @@ def started(folder: Path) -> Iterator[Docker]:
         "user": "0:0",
         # It asks for a binfmt_misc; no program begins so.
         "registration": ":nothing:M::k3s-buildsys-nothing::/bin/false:",
-        "net": False,
+        "net": bridge,
     }
     log = folder / "log"
     with log.open("wb") as out:
