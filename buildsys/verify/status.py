@@ -16,6 +16,8 @@ NOTE = (
     f"{EARLIER} on an earlier build than the last with a verdict; `docs/proof.md` names the bytes."
 )
 
+MIB = 1 << 20
+
 Verdicts = Sequence[VerdictHead]
 
 
@@ -45,10 +47,15 @@ def placed(readme: str, made: str) -> str:
 
 def _cells(found: Verdicts, project: Project) -> tuple[str, str, str, str]:
     last = max(found, key=lambda verdict: verdict.started).sha256
+    sizes = (one.size for one in found if one.sha256 == last and one.size)
     known = {verdict.kind: verdict for verdict in found}
     boots = [kind for kind in project.scenarios if kind in known]
     audit, smoke = (_word(known[k], last) if k in known else "no" for k in ("audit", "smoke"))
-    return "yes", audit, smoke, ", ".join(_boots(boots, known, last)) or "no"
+    return _built(next(sizes, None)), audit, smoke, ", ".join(_boots(boots, known, last)) or "no"
+
+
+def _built(size: int | None) -> str:
+    return f"{size / MIB:.1f} MiB" if size else "yes"
 
 
 def _word(verdict: VerdictHead, last: str) -> str:

@@ -43,10 +43,12 @@ class Verdict:
     started: float = field(default_factory=time.time)
     facts: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    size: int = 0
 
     def __post_init__(self) -> None:
         # Of the bytes that are tried: another build may put others in their place meanwhile.
         self.sha256 = self.sha256 or file_sha256(self.subject)
+        self.size = self.subject.stat().st_size
 
     @property
     def passed(self) -> bool:
@@ -79,6 +81,7 @@ class Verdict:
             "target": self.target,
             "file": self.subject.name,
             "sha256": self.sha256,
+            "size": self.size,
             "passed": self.passed,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(sum(step.seconds for step in self.steps), 3),

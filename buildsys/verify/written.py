@@ -19,15 +19,17 @@ class Run(Data):
 
 
 class VerdictHead(Data):
-    """What was tried on which bytes, and how the last run ended.
+    """What was tried on which bytes, how many they are, and how the last run ended.
 
-    `runs` are all that the same bytes had, the last one too; older versions wrote none.
+    `runs` are all that the same bytes had, the last one too; older versions wrote neither them nor
+    the `size`.
     """
 
     kind: str
     target: str
     file: str
     sha256: str
+    size: int | None = None
     passed: bool
     started: str
     seconds: float

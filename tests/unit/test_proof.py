@@ -42,7 +42,7 @@ def data(kind: str = "single", **more: Any) -> dict[str, Any]:
         step("memory", facts=memory),
     ]
     usual = {"kind": kind, "target": "armv6", "file": "k3s-armv6", "sha256": "ab" * 32}
-    times = {"passed": True, "started": "2026-01-01T00:00:00Z", "seconds": 99.0}
+    times = {"size": 81 << 20, "passed": True, "started": "2026-01-01T00:00:00Z", "seconds": 99.0}
     return {**usual, **times, "log": "a.log", "facts": facts, "steps": steps, **more}
 
 
@@ -159,7 +159,7 @@ def test_audit_and_smoke_are_kept_in_short(root: Path) -> None:
     text = (root / "docs/proof.md").read_text()
     assert "| `k3s-armv6` | audit | **FAILED**: bounds bin/k3s: CPU is v7 | 2 |" in text
     assert "- armv6: no scenario at all" in text
-    assert "| yes | **FAILED** | no | no |" in (root / "README.md").read_text()
+    assert "| 81.0 MiB | **FAILED** | no | no |" in (root / "README.md").read_text()
 
 
 def test_boots_are_kept_whole_with_their_pictures(root: Path) -> None:
@@ -177,7 +177,7 @@ def test_what_was_kept_before_stays(root: Path) -> None:
     path.unlink()
     put(root, "audit")
     keep(root)
-    assert "| yes | yes | yes | no |" in (root / "README.md").read_text()
+    assert "| 81.0 MiB | yes | yes | no |" in (root / "README.md").read_text()
 
 
 def test_what_is_on_file_is_enough(tmp_path: Path) -> None:

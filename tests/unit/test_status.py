@@ -56,6 +56,14 @@ def test_each_kind_has_its_cell_and_failures_are_named() -> None:
     assert row(verdict("smoke", passed=False)) == ["yes", "no", "**FAILED**", "no"]
 
 
+def test_its_size_is_that_of_the_last_build() -> None:
+    old, new = (
+        verdict("audit", name).model_copy(update={"size": 81 << 20}) for name in ("old", "new")
+    )
+    assert row(old, verdict("smoke"))[0] == "yes"
+    assert row(verdict("smoke"), new)[0] == "81.0 MiB"
+
+
 def test_a_verdict_on_an_earlier_build_is_marked() -> None:
     found = [verdict("audit"), verdict("smoke", "old"), verdict("server", "old")]
     assert row(*found) == ["yes", "yes", "yes¹", "server¹"]
