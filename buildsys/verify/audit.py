@@ -18,16 +18,15 @@ from buildsys.emulator import Emulator, is_elf
 from buildsys.errors import AuditError
 from buildsys.load import Project
 from buildsys.model import Recipe, Target
-from buildsys.run import cause_of, run
+from buildsys.run import cause_of
 from buildsys.styles.context import fill
 from buildsys.toolchain import Toolchain
+from buildsys.verify.control import compile_control
 from buildsys.verify.images import audit_images
 from buildsys.verify.verdict import Verdict
 
 TEST_SECONDS = 180
 """How long one component's test may run. k3s itself needs about 5 s under qemu-arm."""
-
-CONTROL = Path(__file__).with_name("control.c")
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,9 @@ class Auditor:
             )
 
     def _control(self, folder: Path, mcpu: str, log: Path) -> tuple[int, str]:
-        program = folder / mcpu
-        env = {"ZIG_GLOBAL_CACHE_DIR": str(self.cache.zig), "PATH": "/usr/bin:/bin"}
-        zig = [str(self.toolchain.zig / "zig"), "cc", "-target", self.target.c.triple]
-        flags = [f"-mcpu={mcpu}", "-O2", "-static", str(CONTROL), "-o", str(program)]
-        run([*zig, *flags], env=env, log=log, cwd=folder, name="zig cc")
-        return self._run([mcpu], folder, folder, log)
+        triple = self.target.c.triple
+        program = compile_control(self.toolchain, self.cache, triple, mcpu, folder / "room", log)
+        return self._run([program.name], program.parent, folder, log)
 
     def _version(
         self, verdict: Verdict, executable: Path, manifest: Manifest, empty: Path, log: Path

@@ -31,7 +31,7 @@ from buildsys.docker.daemon import connect
 from buildsys.docker.make import Maker
 from buildsys.model import Target
 from buildsys.run import run
-from buildsys.verify.audit import CONTROL
+from buildsys.verify.control import CONTROL
 
 INSIDE = Path(__file__).parents[1] / "images/inside.py"
 VERSION = "v1.35.0+k3s-test"

@@ -17,7 +17,7 @@ from buildsys.app import App, Settings
 from buildsys.bundle.layout import assemble
 from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.fetch import apt
-from buildsys.verify.audit import CONTROL
+from buildsys.verify.control import CONTROL
 
 GoProgram = Callable[..., bytes]
 CProgram = Callable[[str], bytes]
