@@ -128,7 +128,7 @@ class Builder:
         """The job's sandbox with its source unpacked and patched, for as long as the block runs."""
         log = self.cache.logs / f"{job.id}.log"
         log.write_bytes(b"")
-        with self.cache.scratch(job.key[:32]) as work:
+        with self.cache.scratch(job.key[:32], exact=True) as work:
             context = self._context(job, work, self._needed(job), log)
             context.sandbox.prepare()
             _install_wrappers(context)

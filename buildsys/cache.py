@@ -102,12 +102,14 @@ class Cache:
             yield
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[Path]:
-        """A new, empty folder `work/name`, gone at the end.
+    def scratch(self, name: str, *, exact: bool = False) -> Iterator[Path]:
+        """A new, empty folder in `work` whose name begins so, gone at the end.
 
-        Its owner holds a lock on the folder itself, so that `sweep` knows what killed runs left.
+        With `exact` that is its whole name: the caller holds a lock for it, since what lies there
+        goes. Its owner holds a lock on the folder itself, so that `sweep` knows what killed runs
+        left.
         """
-        folder = self.work / name
+        folder = self.work / (name if exact else f"{name}-{uuid4().hex[:8]}")
         with self.lock("work"):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 from buildsys.bundle.frame import Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
@@ -79,7 +78,7 @@ class Bundler:
         for artifact in artifacts.values():
             store.verify(artifact)
         with (
-            self.cache.scratch(f"bundle-{plan.suffix}-{uuid4().hex}") as scratch,
+            self.cache.scratch(f"bundle-{plan.suffix}") as scratch,
             disk_errors(self.artifacts, f"bundling k3s-{plan.suffix}"),
         ):
             self.artifacts.mkdir(exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ class Maker:
         name = f"{contract.NAME}:{contract.tag_of(version)}"
         folder = self.artifacts / "image"
         doing = f"making the image {name}"
-        with disk_errors(folder, doing), self.cache.scratch(f"image-{os.getpid()}") as scratch:
+        with disk_errors(folder, doing), self.cache.scratch("image") as scratch:
             folder.mkdir(exist_ok=True)
             parts = {}
             for target in targets:

@@ -45,7 +45,7 @@ class Registrar:
         self.mount()
         replaced = self.remove(target)
         with (
-            self.cache.scratch(f"binfmt-{os.getpid()}") as scratch,
+            self.cache.scratch("binfmt") as scratch,
             # An interpreter's name becomes an argument, so it has no folder: the kernel looks here.
             chdir(scratch),
         ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from uuid import uuid4
 
 from buildsys.archive import unpack_tar
 from buildsys.cache import Cache, file_sha256
@@ -138,7 +137,7 @@ def unpack(source: DebianSource, cache: Cache, folder: Path, log: Path) -> None:
     for name in (name for name in archives if ".debian.tar" not in name):
         unpack_tar(file_path(name, source.files[name], cache), folder)
     for name in (name for name in archives if ".debian.tar" in name):
-        with cache.scratch(f"debian-{uuid4().hex}") as temporary:
+        with cache.scratch("debian") as temporary:
             unpack_tar(file_path(name, source.files[name], cache), temporary)
             if source.debian_patches:
                 _apply_series(temporary / "patches", folder, source, log)

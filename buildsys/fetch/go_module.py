@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from uuid import uuid4
 
 from buildsys.archive import module_file_sum, module_zip_sum, unpack_module_zip
 from buildsys.cache import Cache, write_atomic
@@ -75,7 +74,7 @@ def fetch(
     _check(source, cache, got)
     modules: list[dict[str, str]] = []
     if source.dependencies:
-        with cache.scratch(f"fetch-{uuid4().hex}") as folder:
+        with cache.scratch("fetch") as folder:
             unpack(source, cache, folder)
             argv = [go, "-C", str(folder), "mod", "download", "-json"]
             modules = _go_json(argv, env, source, log)

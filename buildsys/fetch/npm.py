@@ -9,7 +9,6 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from buildsys.cache import Cache
 from buildsys.errors import CommandError, FetchError, HashMismatchError
@@ -62,7 +61,7 @@ def fetch(package: Package, cache: Cache, toolchain: Toolchain, log: Path) -> No
 
     Raises `FetchError`, `HashMismatchError` (the file is kept aside).
     """
-    with cache.scratch(f"npm-{uuid4().hex}") as folder:
+    with cache.scratch("npm") as folder:
         command = ["pack", package.label, f"--pack-destination={folder}"]
         call(command, package.label, folder, toolchain, log)
         (archive,) = folder.glob("*.tgz")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from buildsys.archive import unpack_tar
 from buildsys.cache import Cache, file_sha256
@@ -116,7 +115,7 @@ def fetch(
     # Even if it is there: where the registry does not answer, this fails in a second, while yarn
     # would try each package for itself.
     npm.fetch(program_of(recipe), cache, toolchain, log)
-    with cache.scratch(f"yarn-{uuid4().hex}") as work:
+    with cache.scratch("yarn") as work:
         for name in ("src", "project"):
             (work / name).mkdir()
         unpack(work / "src")

@@ -69,7 +69,7 @@ class Booter:
         if older:
             verdict.facts["older"] = file_sha256(older)
         with (
-            self.cache.scratch(f"boot-{suffix}-{scenario.name}-{os.getpid()}") as folder,
+            self.cache.scratch(f"boot-{suffix}-{scenario.name}") as folder,
             tempfile.TemporaryDirectory(prefix="k3s-boot-") as sockets,
         ):
             begin = time.monotonic()

@@ -20,7 +20,7 @@ def killed_owner(cache: Cache, name: str) -> None:
     """Let another process make a scratch folder and die in it by kill -9."""
     child = os.fork()
     if not child:
-        with cache.scratch(name) as folder:
+        with cache.scratch(name, exact=True) as folder:
             (folder / "half").write_text("done")
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -43,8 +43,19 @@ def test_scratch_is_gone_after_a_failure(cache: Cache) -> None:
 def test_scratch_of_a_killed_run_is_taken_over_empty(cache: Cache) -> None:
     killed_owner(cache, "job")
     assert (cache.work / "job/half").exists()
-    with cache.scratch("job") as folder:
+    with cache.scratch("job", exact=True) as folder:
+        assert folder == cache.work / "job"
         assert list(folder.iterdir()) == []
+
+
+def test_two_runs_of_one_name_have_folders_of_their_own(cache: Cache) -> None:
+    """As two checkouts that audit the same target at once, with one cache."""
+    with cache.scratch("audit") as ours:
+        (ours / "file").write_text("ours")
+        with cache.scratch("audit") as theirs:
+            assert list(theirs.iterdir()) == []
+        assert (ours / "file").read_text() == "ours"
+        assert ours.name.startswith("audit-")
 
 
 def test_sweep_takes_only_what_killed_runs_left(cache: Cache) -> None:
@@ -53,7 +64,7 @@ def test_sweep_takes_only_what_killed_runs_left(cache: Cache) -> None:
     with cache.scratch("alive") as folder:
         (folder / "file").write_text("x")
         assert cache.sweep() == 2
-        assert [path.name for path in cache.work.iterdir()] == ["alive"]
+        assert [*cache.work.iterdir()] == [folder]
         assert (folder / "file").read_text() == "x"
     assert cache.sweep() == 0
 
@@ -64,7 +75,7 @@ def test_sweep_spares_the_folder_of_another_living_process(cache: Cache) -> None
     child = os.fork()
     if not child:
         os.close(end_write)
-        with cache.scratch("theirs"):
+        with cache.scratch("theirs", exact=True):
             os.write(ready_write, b"x")
             os.read(end_read, 1)
         os._exit(0)
