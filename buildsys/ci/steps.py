@@ -90,8 +90,8 @@ TESTS = Step("tests", "tests", ("invoke", "test"), tests=True)
 REPORT = Step("report", "report", ("invoke", "report"))
 """On all that is built. It is about no one target: what failed is what it is read for."""
 
-GROUPS = ("check", "tests", "build", "prove", "report")
-"""What steps come in, in their order."""
+GROUPS = ("check", "build", "tests", "prove", "report")
+"""What steps come in, in their order: some tests want the executables."""
 
 
 def steps(
@@ -102,7 +102,7 @@ def steps(
     By their own name or their group's. Raises `UnknownNameError`.
     """
     about = (step for target in targets for step in of_target(target))
-    everything = (*CHECK, TESTS, *about, REPORT)
+    everything = sorted((*CHECK, TESTS, *about, REPORT), key=lambda s: GROUPS.index(s.group))
     names = {step.name for step in everything} | set(GROUPS)
     for name in (*only, *without):
         if name not in names:
