@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from buildsys.bundle.record import MIB
 from buildsys.errors import CorruptError
 from buildsys.load import Project
 from buildsys.verify.written import VerdictHead
@@ -15,8 +16,6 @@ EARLIER = "¹"
 NOTE = (
     f"{EARLIER} on an earlier build than the last with a verdict; `docs/proof.md` names the bytes."
 )
-
-MIB = 1 << 20
 
 Verdicts = Sequence[VerdictHead]
 

@@ -7,12 +7,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -24,7 +20,9 @@ from buildsys.release.plan import plan_release
 from buildsys.release.version import Tag
 from buildsys.sandbox import can_isolate
 
+from ..flat import Site
 from ..machine import Machine
+from ..server import Server
 from .installing import Make, as_armv6, executable_of
 
 TAG = Tag("v1.35.0+k3s-04e8f1b5.1")
@@ -51,11 +49,6 @@ exec sh "$0"
 """
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def public(tmp_path: Path) -> Path:
     """A release of all targets, laid out; each executable says whose it is."""
@@ -80,20 +73,8 @@ def laid_out(root: Path, targets: Iterable[str], content: Callable[[str], bytes]
 
 @pytest.fixture
 def url(public: Path) -> Iterator[str]:
-    with served(public) as address:
-        yield address
-
-
-@contextmanager
-def served(root: Path) -> Iterator[str]:
-    """The address of a plain web server that has the files below `root`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
-    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Server(Site(public).answer).served() as server:
+        yield server.url
 
 
 def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -169,9 +150,9 @@ class Real:
 
     def install(self) -> subprocess.CompletedProcess[str]:
         """Pipe the script into the machine's shell, as people do."""
-        with served(self.root) as url:
+        with Server(Site(self.root).answer).served() as server:
             variables = {
-                "GITHUB_URL": f"{url}/{self.target}",
+                "GITHUB_URL": f"{server.url}/{self.target}",
                 "INSTALL_K3S_VERSION": TAG.text,
                 "INSTALL_K3S_SKIP_START": "true",
                 "INSTALL_K3S_SKIP_SELINUX_RPM": "true",
