@@ -21,7 +21,7 @@ LIMIT = 256
 """The most jobs that GitHub makes of one matrix (docs.github.com, "Actions limits")."""
 
 BUILD_MINUTES = 120
-"""For building. README: a first build takes half an hour on two cores; shared ones may be slow."""
+"""For building. README: a first build takes half an hour to an hour on two cores."""
 
 PROVE_MINUTES = 90
 """For all but building: setting up, bundling, audit, smoke and boots of an emulated target.

@@ -30,8 +30,7 @@ from buildsys.docker.backend import base_image
 from buildsys.docker.daemon import connect
 from buildsys.docker.make import Maker
 from buildsys.model import Target
-from buildsys.run import run
-from buildsys.verify.control import CONTROL
+from buildsys.verify.control import compile_control
 
 INSIDE = Path(__file__).parents[1] / "images/inside.py"
 VERSION = "v1.35.0+k3s-test"
@@ -50,11 +49,8 @@ def app() -> App:
 
 def compiled(app: App, target: Target, mcpu: str, to: Path) -> bytes:
     """The audit's control program for a CPU of the target."""
-    env = {"ZIG_GLOBAL_CACHE_DIR": str(app.cache.zig), "PATH": "/usr/bin:/bin"}
-    argv = [str(app.toolchain.zig / "zig"), "cc", "-target", target.c.triple, f"-mcpu={mcpu}"]
-    argv += ["-O2", "-static", str(CONTROL), "-o", str(to / "control")]
-    run(argv, env=env, log=to / "zig.log", cwd=to)
-    return (to / "control").read_bytes()
+    place, log = to / "room", to / "zig.log"
+    return compile_control(app.toolchain, app.cache, target.c.triple, mcpu, place, log).read_bytes()
 
 
 def write_executable(app: App, target: Target, folder: Path) -> None:

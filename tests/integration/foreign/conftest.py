@@ -17,7 +17,7 @@ from buildsys.app import App, Settings
 from buildsys.bundle.layout import assemble
 from buildsys.bundle.manifest import Entry, Manifest
 from buildsys.fetch import apt
-from buildsys.verify.control import CONTROL
+from buildsys.verify.control import compile_control
 
 GoProgram = Callable[..., bytes]
 CProgram = Callable[[str], bytes]
@@ -56,11 +56,9 @@ def c_program(app: App, tmp_path_factory: pytest.TempPathFactory) -> CProgram:
     """A static C program for zig's `mcpu`."""
 
     def build(mcpu: str) -> bytes:
-        program = tmp_path_factory.mktemp("c") / mcpu
-        env = {"ZIG_GLOBAL_CACHE_DIR": str(app.cache.zig), "PATH": "/usr/bin:/bin"}
-        argv = [str(app.toolchain.zig / "zig"), "cc", "-target", "arm-linux-musleabihf"]
-        argv += [f"-mcpu={mcpu}", "-O2", "-static", "-s", str(CONTROL), "-o", str(program)]
-        subprocess.run(argv, env=env, check=True)
+        folder = tmp_path_factory.mktemp("c")
+        triple, log = "arm-linux-musleabihf", folder / "log"
+        program = compile_control(app.toolchain, app.cache, triple, mcpu, folder / "room", log)
         return program.read_bytes()
 
     return build
