@@ -118,7 +118,7 @@ def check_budgets(record: Mapping[str, Any], project: Project, target: Target) -
         (n, size, limit) for n, size, limit in sizes if limit is not None and size > limit * MIB
     ]
     if over:
-        lines = [f"  {n}: {size / MIB:.2f} MiB, budget {limit} MiB" for n, size, limit in over]
+        lines = [f"  {n}: {size / MIB:.3f} MiB, budget {limit} MiB" for n, size, limit in over]
         raise BudgetError(
             "larger than the budget:\n" + "\n".join(lines),
             cause="a component grew",
