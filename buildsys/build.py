@@ -86,8 +86,9 @@ class Builder:
         lacking = {text for source in sources if (text := self.fetcher.lacks(source))}
         if lacking:
             raise MissingSourceError(sorted(lacking))
-        tools = {tool for job in missing for tool in HOST_TOOLS[job.loaded.recipe.style]}
-        tools |= {"git"} if any(job.loaded.recipe.patch for job in missing) else set()
+        recipes = [job.loaded.recipe for job in missing]
+        tools = {tool for r in recipes for tool in (*HOST_TOOLS[r.style], *r.host_tools)}
+        tools |= {"git"} if any(r.patch for r in recipes) else set()
         absent = sorted(tool for tool in tools if not shutil.which(tool))
         if absent:
             raise MissingToolError(

@@ -27,6 +27,7 @@ build cache; one target needs less than this, what it takes on the way included.
 PACKAGES = {
     "make": ("make", "build"),
     "git": ("git", "build"),
+    "bzip2": ("bzip2", "build"),
     "unshare": ("util-linux", "build"),
     "setpriv": ("util-linux", "build"),
     "apt-get": ("apt", "build"),

@@ -256,7 +256,7 @@ def building_part(recipe: Recipe) -> dict[str, Any]:
     changed default goes with a new number in STYLE_VERSIONS.
     """
     texts = {"summary", "license", "test", "patch", "image"}
-    choices = {"requires", "disable", "lacking", "shared", "memory_mib"}
+    choices = {"requires", "disable", "lacking", "shared", "memory_mib", "host_tools"}
     part = recipe.model_dump(mode="json", exclude=texts | choices, exclude_defaults=True)
     part["output"].pop("budget_mib", None)
     return part

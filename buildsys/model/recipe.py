@@ -89,7 +89,8 @@ class Recipe(Frozen):
 
     `needs` is needed to build it, `requires` to run it. `disable` is k3s's name for it in
     `--disable`. `shared` artifacts hold no machine code and are the same for all targets.
-    `lacking` names targets that cannot have it, with the reason.
+    `lacking` names targets that cannot have it, with the reason. `host_tools` are programs of the
+    host that its build calls beside those of its style.
     """
 
     name: Name
@@ -103,6 +104,7 @@ class Recipe(Frozen):
     shared: bool = False
     lacking: dict[Name, Sentence] = {}
     memory_mib: Annotated[int, Field(gt=0)] = 500
+    host_tools: tuple[Name, ...] = ()
     source: Source
     go: GoOptions | None = None
     autotools: AutotoolsOptions | None = None

@@ -313,7 +313,7 @@ def test_container_gets_no_network_and_the_same_paths(tmp_path: Path) -> None:
 
 def test_base_is_named_after_all_that_is_in_it() -> None:
     base = base_of()
-    assert {"git", "make", "python3-venv", "util-linux"} <= set(base.packages)
+    assert {"bzip2", "git", "make", "python3-venv", "util-linux"} <= set(base.packages)
     assert not {"docker.io", "skopeo"} & set(base.packages)
     assert any(line.startswith("ziglang==") for line in base.requirements)
     others = [replace(base, packages=("git",)), replace(base, requirements=("x==1",))]

@@ -225,6 +225,7 @@ def test_floating_point_unit_is_the_compilers_and_not_the_older_launchers(tree: 
         (ONE, 'license = "MIT"', 'license = "ISC"'),
         (ONE, 'expect = "hello"', 'expect = "bye"'),
         (ONE, "memory_mib = 50", "memory_mib = 60"),
+        (ONE, "memory_mib = 50", 'memory_mib = 50\nhost_tools = ["bzip2"]'),
         (ONE, "[output]", "[output]\nbudget_mib = 1.5"),
         (ARMV6, "A board of the tests", "Something else"),
         (ARMV6, "budget_mib = 62", "budget_mib = 61"),

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from buildsys.components import page, write_page
+from buildsys.doctor import PACKAGES
 from buildsys.load import load_project
+from buildsys.styles import HOST_TOOLS
 
 from .conftest import CHECKOUT, git
 
@@ -139,6 +141,14 @@ def test_every_patch_says_why_and_where_it_is_declared() -> None:
     for name, loaded in load_project(CHECKOUT).recipes.items():
         there = {path.name for path in loaded.folder.glob("patches/*")}
         assert there == {patch.file for patch in loaded.recipe.patch}, name
+
+
+def test_setup_installs_what_builds_call() -> None:
+    """And the base image of `--backend docker` with it, which has what doctor asks for."""
+    recipes = [loaded.recipe for loaded in load_project(CHECKOUT).recipes.values()]
+    called = {tool for r in recipes for tool in (*HOST_TOOLS[r.style], *r.host_tools)}
+    assert "bzip2" in called
+    assert called <= {program for program, (_, use) in PACKAGES.items() if use == "build"}
 
 
 def test_no_folder_of_tests_is_passed_over() -> None:

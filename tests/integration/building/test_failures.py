@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.errors import CommandError, PatchError, UnknownNameError
+from buildsys.errors import CommandError, MissingToolError, PatchError, UnknownNameError
 
 from .project import HELLO, Checkout, fill
 
@@ -80,6 +80,19 @@ def test_signal_is_named(checkout: Checkout) -> None:
     checkout.make("doomed", {"Makefile": "all:\n\tkill -SEGV $$$$\n"}, {"x": "x"})
     with pytest.raises(CommandError, match=r"Segmentation fault|SIGSEGV"):
         checkout.artifact("doomed-armv6")
+
+
+def test_program_that_the_host_lacks_is_asked_for_before_a_compiler_starts(
+    checkout: Checkout, nonce: str
+) -> None:
+    checkout.standard(text=nonce)
+    recipe = checkout.root / "recipes/tool/recipe.toml"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("memory_mib", 'host_tools = ["no-such-packer"]\nmemory_mib', 1))
+    done = checkout.cli("build", "--arch", "armv6")
+    assert done.code == MissingToolError.exit_code, done.text
+    assert "programs are not installed: no-such-packer" in done.text
+    assert not list((checkout.cache / "store").iterdir())
 
 
 def test_output_that_was_not_made(checkout: Checkout, nonce: str) -> None:
