@@ -174,8 +174,10 @@ class Builder:
             "OBJECTS_DIR": str(sandbox.path("objects")),
             "PKG_CONFIG_LIBDIR": ":".join(str(folder) for folder in folders),
             "CC": "cc",
-            # A configure script would else find the host's, and link its probes with it.
+            # A configure script would else find the host's, and link its probes with it. libtool
+            # wants a preprocessor even so, and ends where it finds none.
             "CXX": "false",
+            "CXXCPP": "cc -E",
             "AR": "ar",
             "RANLIB": "ranlib",
             "STRIP": "strip",

@@ -101,6 +101,9 @@ for arg; do
     --with-word=*) word=${arg#*=} ;;
     esac
 done
+# As libtool does, on a host that may have none of its own.
+echo '#include <limits.h>' >probe.cpp
+$CXXCPP probe.cpp >/dev/null || exit 1
 cat >Makefile <<END
 auto: main.c
 \t$CC -DWORD='"$word"' -DPREFIX='"$prefix"' main.c -o auto
