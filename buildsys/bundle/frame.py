@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,9 +20,10 @@ import zstandard
 
 from buildsys.cache import Cache, disk_errors
 from buildsys.report import Timeline
+from buildsys.run import workers
 
 LEVEL = 19
-"""zstd's level. 22 takes twice the time for half a percent (`invoke bench compression`)."""
+"""zstd's level. 22 takes twice the time for half a percent."""
 
 GZIP_LEVEL = 6
 """zlib's own default; 9 takes four times as long for half a percent."""
@@ -37,6 +38,17 @@ class Compressor:
     cache: Cache
     timeline: Timeline
     window_mib: int
+
+    def frames(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        """The zstd frame of each file, by the file's sha256; as many at a time as there are CPUs.
+
+        The largest first, so that none is left for one CPU at the end.
+        """
+        order = sorted(files, key=lambda sha256: files[sha256].stat().st_size, reverse=True)
+        # zstd itself parts only what is longer than its jobs: 128 MiB at this level and window.
+        with workers(os.cpu_count() or 1) as pool:
+            made = pool.map(lambda sha256: self.frame(files[sha256], sha256), order)
+            return dict(zip(order, made, strict=True))
 
     def frame(self, path: Path, sha256: str) -> Path:
         """The zstd frame of the file at `path`, whose sha256 is known; made where none is good."""

@@ -27,11 +27,17 @@ DATE = int(EPOCH.timestamp())
 
 
 @dataclass(frozen=True)
-class MadeImage:
-    """An image, the file that holds its layer, and that layer's zstd frame."""
+class LaidImage:
+    """An image and the file that holds its layer."""
 
     image: Image
     layer: Path
+
+
+@dataclass(frozen=True)
+class MadeImage(LaidImage):
+    """With its layer's zstd frame."""
+
     frame: Path
 
 
@@ -43,7 +49,7 @@ class ImageMaker:
     compressor: Compressor
     scratch: Path
 
-    def make(self, recipes: Mapping[str, Recipe], artifacts: Sequence[Artifact]) -> list[MadeImage]:
+    def lay(self, recipes: Mapping[str, Recipe], artifacts: Sequence[Artifact]) -> list[LaidImage]:
         """The images of `artifacts`, in their order.
 
         Raises `CheckError` for code of another platform, `DiskFullError` before the first is
@@ -52,9 +58,9 @@ class ImageMaker:
         needed = sum(file.size for artifact in artifacts for file in artifact.files)
         demand_space(self.scratch, needed, f"making images of {self.target.name}")
         with disk_errors(self.scratch, f"making images of {self.target.name}"):
-            return [self._make(recipes[artifact.recipe], artifact) for artifact in artifacts]
+            return [self._lay(recipes[artifact.recipe], artifact) for artifact in artifacts]
 
-    def _make(self, recipe: Recipe, artifact: Artifact) -> MadeImage:
+    def _lay(self, recipe: Recipe, artifact: Artifact) -> LaidImage:
         begin = time.monotonic()
         assert recipe.image
         demand_platform(artifact, self.target)
@@ -64,9 +70,7 @@ class ImageMaker:
         write_layer(entries, path, int(recipe.date.timestamp()))
         layer = Layer(file_sha256(path), path.stat().st_size)
         self.compressor.timeline.add("layer", recipe.name, begin)
-        image = image_of(recipe, self.target.image.platform, layer)
-        # Once for all archives: to ask for a frame is to unpack and compare it.
-        return MadeImage(image, path, self.compressor.frame(path, layer.sha256))
+        return LaidImage(image_of(recipe, self.target.image.platform, layer), path)
 
     def zstd(self, images: Sequence[MadeImage]) -> list[bytes | Path]:
         """The parts of `images` as one .tar.zst."""

@@ -104,8 +104,15 @@ class _Making:
     def run(self) -> Bundle:
         plan, bundler = self.plan, self.bundler
         recipes = {name: loaded.recipe for name, loaded in bundler.project.recipes.items()}
-        images = self.maker.make(recipes, [self.artifacts[job.recipe] for job in plan.images])
-        frames = list(self._frames())
+        laid = self.maker.lay(recipes, [self.artifacts[job.recipe] for job in plan.images])
+        contents = list(self._contents())
+        # Once for all archives: to ask for a frame is to unpack and compare it.
+        made = self.compressor.frames(
+            {one.image.layer.sha256: one.layer for one in laid}
+            | {entry.sha256: path for entry, path in contents}
+        )
+        images = [MadeImage(one.image, one.layer, made[one.image.layer.sha256]) for one in laid]
+        frames = [(entry, made[entry.sha256]) for entry, _ in contents]
         begin = time.monotonic()
         with self._written(images, frames) as (files, manifest):
             record = record_of(plan, bundler.project, manifest, self.artifacts, images, files)
@@ -117,19 +124,17 @@ class _Making:
         bundler.timeline.add("bundle", plan.suffix, begin)
         return Bundle(bundler.artifacts / f"k3s-{plan.suffix}", record, cached=False)
 
-    def _frames(self) -> Iterator[tuple[Entry, Path]]:
-        """Each file of the executable with its frame, the listings last."""
+    def _contents(self) -> Iterator[tuple[Entry, Path]]:
+        """Each file of the executable and where it lies, the listings last."""
         members = [self.artifacts[job.recipe] for job in self.plan.members]
         for artifact in members:
             for file in artifact.files:
                 if not file.link:
-                    path = artifact.path(file.path)
-                    yield entry_of(file), self.compressor.frame(path, file.sha256)
+                    yield entry_of(file), artifact.path(file.path)
         for name, data in listings(f for artifact in members for f in artifact.files).items():
             path = self.scratch / Path(name).name
             path.write_bytes(data)
-            entry = Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest())
-            yield entry, self.compressor.frame(path, entry.sha256)
+            yield Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest()), path
 
     @contextmanager
     def _written(
