@@ -26,7 +26,7 @@ BUNDLE_VERSION = 2
 """Part of every bundle's key: raised when the same artifacts are put together differently."""
 
 STYLE_VERSIONS: Mapping[str, int] = {
-    "go": 1,
+    "go": 2,
     "autotools": 1,
     "kconfig": 1,
     "make": 1,

@@ -71,6 +71,9 @@ def _command(context: Context, options: GoOptions, name: str, package: str) -> l
         "-trimpath",
         "-buildvcs=false",
         "-mod=readonly",
+        # The linker throws DWARF away (-s -w): compiling k3s without it took 551 s of CPU, 610 s
+        # with it, and left the same program. Stack traces have tables of their own.
+        "-gcflags=all=-dwarf=false",
         f"-p={context.jobs}",
         f"-tags={','.join(options.tags)}",
         f"-ldflags={quoted}",
