@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import ParseError
 from invoke.tasks import task
 
-from buildsys import show
+from buildsys import show, testing
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.ci import verbs as ci_verbs
@@ -390,11 +389,25 @@ def setup(_: Context, arch: Any) -> None:
         install(app.examine(arch), app.progress)
 
 
-@task(help={"unit": "only the tests that need neither network nor toolchain"})
-def test(context: Context, unit: bool = False) -> None:  # noqa: PT028  a verb, no test
-    """Run the tests."""
-    selection = "tests/unit" if unit else "tests"
-    context.run(f"{shlex.quote(sys.executable)} -m pytest {selection}", pty=sys.stdout.isatty())
+@task(
+    help={
+        "unit": "only the tests that need neither network nor toolchain",
+        "all": "those too that compile k3s and its large images, or boot machines: hours",
+        "built": "only what runs the large programs of this target, once it is built",
+    }
+)
+def test(
+    context: Context,
+    unit: bool = False,  # noqa: PT028  a command, no test
+    all: bool = False,  # noqa: A002, PT028  the name of the option
+    built: str = "",  # noqa: PT028
+) -> None:
+    """Run the tests, one process for each CPU; what is left out is named at the end."""
+    if unit + all + bool(built) > 1:
+        raise ParseError("test takes one of --unit, --all and --built, or none")
+    with reported():
+        run = testing.command(App(Settings()).targets, unit=unit, everything=all, built=built)
+    context.run(run.line, env=run.environment, pty=sys.stdout.isatty())
 
 
 @task(

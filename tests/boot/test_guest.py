@@ -27,7 +27,7 @@ from buildsys.verify.boot import Booter
 from buildsys.verify.verbs import booter_of
 from buildsys.verify.verdict import Verdict
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.slow]
 
 STEPS: list[dict[str, Any]] = [
     {"name": "boot", "power": "boot", "within": 120},
@@ -81,7 +81,6 @@ def test_a_board_boots_answers_and_ends(booter: Booter, boot: Boot) -> None:
     assert beats[-1]["available"] > 100
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("booter", OTHERS, indirect=True)
 def test_a_board_of_every_other_target_boots(booter: Booter, boot: Boot) -> None:
     """It counts instructions for time, so that a busy host makes it slow and not sick."""

@@ -34,6 +34,9 @@ SETUP = {
 }
 """What makes `invoke` and the sandboxes of jobs possible on a new machine."""
 
+AS_ROOT = 'sudo -E env "PATH=$PATH" '
+"""Before a call of `invoke` whose tests need root."""
+
 ANYHOW = "${{ !cancelled() }}"
 
 CONDITIONS = {
@@ -61,7 +64,7 @@ def runs() -> Iterator[str]:
     """Every command that a workflow may run."""
     for _, _, step in steps():
         for line in step.get("run", "").splitlines():
-            yield from filled(line, **VALUES)
+            yield from (one.removeprefix(AS_ROOT) for one in filled(line, **VALUES))
 
 
 def test_the_three_are_there() -> None:
@@ -99,7 +102,7 @@ def test_every_call_of_invoke_is_one_that_it_understands() -> None:
         if line.startswith("invoke "):
             for context in Parser(contexts).parse_argv(shlex.split(line)[1:]):
                 called.add(context.name)
-    assert called == {"ci", "clean", "fetch", "matrix", "release", "setup"}
+    assert called == {"ci", "clean", "fetch", "matrix", "release", "setup", "test"}
 
 
 def test_the_script_for_a_bare_checkout_runs_every_step_or_says_so() -> None:
@@ -108,8 +111,9 @@ def test_the_script_for_a_bare_checkout_runs_every_step_or_says_so() -> None:
     found = re.search(r"^.+ && \.venv/bin/invoke (.+)$", text, re.M)
     assert found
     contexts = Collection.from_module(tasks).to_contexts()
-    setup, ci = Parser(contexts).parse_argv(shlex.split(found[1]))
-    assert (setup.name, ci.name) == ("setup", "ci")
+    setup, ci, built = Parser(contexts).parse_argv(shlex.split(found[1]))
+    assert (setup.name, ci.name, built.name) == ("setup", "ci", "test")
+    assert built.args["built"].value == "armv6"
     assert (ci.args["arch"].value, ci.args["only"].value) == (["armv6"], [])
     left_out = ci.args["without"].value
     assert f'echo "left out: {" and ".join(left_out)}"' in text
@@ -118,6 +122,7 @@ def test_the_script_for_a_bare_checkout_runs_every_step_or_says_so() -> None:
 
 
 def test_every_part_of_ci_is_run_by_one_workflow() -> None:
+    assert [line for line in runs() if line.startswith("invoke test")] == ["invoke test --all"]
     calls = [line for line in runs() if line.startswith("invoke ci ")]
     parts = [part for line in calls for part in re.findall(r"--only (\w+)", line)]
     assert sorted(parts) == sorted(GROUPS)
@@ -207,11 +212,20 @@ def test_what_the_plan_hands_on_is_what_the_matrix_puts_out() -> None:
 
 
 def test_no_workflow_lists_targets() -> None:
-    """But for the tests, which take one target's artifacts instead of building them."""
     for name in load_project(CHECKOUT).targets:
-        for workflow in ("build", "release"):
-            words = re.findall(r"\w+", WORKFLOWS[workflow].text)  # a commit may hold a name
+        for workflow in WORKFLOWS.values():
+            words = re.findall(r"\w+", workflow.text)  # a commit may hold a name
             assert name not in words
+
+
+def test_every_job_with_tests_holds_its_skips_to_a_list() -> None:
+    for workflow in WORKFLOWS.values():
+        for name, job in workflow.jobs.items():
+            lines = "\n".join(step.get("run", "") for step in job.get("steps", ()))
+            if re.search(r"invoke (test|ci --only (tests|check))\b", lines):
+                skips = job["env"]["K3S_TEST_SKIPS"]
+                assert (CHECKOUT / f"tests/skips/{skips}.txt").is_file(), (workflow.name, name)
+    assert "export K3S_TEST_SKIPS=ci\n" in (CHECKOUT / ".ci/run").read_text("utf-8")
 
 
 def test_what_is_saved_in_a_cache_is_what_is_restored() -> None:

@@ -14,12 +14,11 @@ import pytest
 
 from buildsys.app import App
 from buildsys.emulator import find_emulator, is_native
+from tests.chosen import TARGETS
 
 from .conftest import MakeAirgap
 
-pytestmark = pytest.mark.integration
-
-TARGETS = os.environ.get("K3S_TEST_IMAGE_TARGETS", "amd64 armv6").split()
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
 
 # Without its CRI: that wants cgroups, and ctr does not ask it.
 CONFIG = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -30,23 +31,30 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     versions = find_toolchain().versions
     name = f"go{versions['go']}-zig{versions['zig']}-armv6-armv6b-host"
     kept = default_root(os.environ) / "tests" / name
-    if not kept.is_dir():
-        made = tmp_path_factory.mktemp("warm")
-        checkout = new_checkout(made / "checkout", made / "cache")
-        checkout.standard(text="warming")
-        meson_recipes(checkout, "warming")
-        proxy = Proxy(made / "proxy")
-        go_recipe(checkout, proxy.standard("warming")[0])
-        checkout.other_target("armv6b", {"arm1176jzf_s": "arm1136jf_s"})
-        result = checkout.build(arch=["armv6", "armv6b"], go_proxy=proxy.url)
-        assert all(outcome.result for outcome in result.outcomes.values()), result.outcomes
-        temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
-        for name in ("zig", "go/build"):
-            shutil.copytree(checkout.cache / name, temporary / name, symlinks=True)
-        temporary.rename(kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    # Another worker of the same run makes the same.
+    with kept.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.is_dir():
+            _warm(tmp_path_factory.mktemp("warm"), kept)
     copy = tmp_path_factory.mktemp("lent") / "warm"
     subprocess.run(["cp", "-a", kept, copy], check=True)
     return copy
+
+
+def _warm(made: Path, kept: Path) -> None:
+    checkout = new_checkout(made / "checkout", made / "cache")
+    checkout.standard(text="warming")
+    meson_recipes(checkout, "warming")
+    proxy = Proxy(made / "proxy")
+    go_recipe(checkout, proxy.standard("warming")[0])
+    checkout.other_target("armv6b", {"arm1176jzf_s": "arm1136jf_s"})
+    result = checkout.build(arch=["armv6", "armv6b"], go_proxy=proxy.url)
+    assert all(outcome.result for outcome in result.outcomes.values()), result.outcomes
+    temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+    for name in ("zig", "go/build"):
+        shutil.copytree(checkout.cache / name, temporary / name, symlinks=True)
+    temporary.rename(kept)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Each image test runs for every target: `image("coredns")` is that image for the test's target.
 
 Images are built as `invoke build --only NAME` builds them, so a first run may take minutes.
-K3S_TEST_IMAGE_TARGETS="armv6" leaves the other targets' image tests out.
+tests/chosen.py says for which.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 
 from buildsys.app import App, Settings
 from buildsys.model import Target
+from tests.chosen import TARGETS
 
 from .unpacked import Unpacked, unpack
 
@@ -23,9 +24,6 @@ GetImage = Callable[[str], Unpacked]
 @pytest.fixture(scope="session")
 def app() -> App:
     return App(Settings())
-
-
-TARGETS = os.environ.get("K3S_TEST_IMAGE_TARGETS", "amd64 armv6").split()
 
 
 @pytest.fixture(params=TARGETS, scope="module")

@@ -12,6 +12,9 @@ import pytest
 from .conftest import GetImage
 from .pod_network import PodNetwork, pod_network
 
+pytestmark = [pytest.mark.slow, pytest.mark.built]
+"""It compiles for minutes, unless that was done before."""
+
 COREFILE = """\
 .:53 {
     errors

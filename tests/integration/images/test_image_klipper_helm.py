@@ -22,6 +22,11 @@ from .cluster import Cluster, open_cluster
 from .conftest import GetImage
 from .unpacked import Finished, Unpacked, wait_for
 
+pytestmark = pytest.mark.slow
+"""It compiles for minutes, unless that was done before."""
+
+built = pytest.mark.built
+
 NAME, NAMESPACE = "shop", "kube-system"
 CHARTS = f"/apis/helm.cattle.io/v1/namespaces/{NAMESPACE}/helmcharts"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -61,6 +66,7 @@ def packed(files: Mapping[str, str]) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+@built
 def test_renders_a_chart(image: GetImage) -> None:
     helm = image("klipper-helm")
     for name, text in chart().items():
@@ -72,6 +78,7 @@ def test_renders_a_chart(image: GetImage) -> None:
     assert '  name: first\ndata:\n  text: "the chart\'s own"\n  number: "7"\n' in done.out
 
 
+@built
 def test_says_what_is_wrong_with_the_pod(image: GetImage) -> None:
     helm = image("klipper-helm")
     done = helm.run(*helm.command("install"))
@@ -221,6 +228,7 @@ def config_hash(job: Mapping[str, Any]) -> str:
     return str(annotations["helmcharts.helm.cattle.io/configHash"])
 
 
+@built
 def test_does_the_jobs_of_the_controller(cluster: Cluster, image: GetImage) -> None:
     """One release, from its installation to its end; a server takes a minute to start."""
     shop = Shop(cluster, image("klipper-helm"))

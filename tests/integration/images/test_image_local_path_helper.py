@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-import zipfile
 from itertools import takewhile
 
 from buildsys.app import App
-from buildsys.fetch.go_module import zip_path
-from buildsys.model import GoModuleSource
 
+from ..k3s_source import k3s_file
 from .conftest import GetImage
 
 
 def script(app: App, name: str) -> str:
     """The text under `name: |-` in manifests/local-storage.yaml of the k3s that is built."""
-    source = app.project.recipes["k3s"].recipe.source
-    assert isinstance(source, GoModuleSource)
-    with zipfile.ZipFile(zip_path(source, app.cache)) as module:
-        manifest = module.read(f"{source.path}/manifests/local-storage.yaml").decode()
+    manifest = k3s_file(app, "manifests/local-storage.yaml").decode()
     lines = manifest.split(f"\n  {name}: |-\n", 1)[1].split("\n")
     inside = takewhile(lambda line: line.startswith("    "), lines)
     return textwrap.dedent("\n".join(inside)) + "\n"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import GetImage
+
+pytestmark = [pytest.mark.slow, pytest.mark.built]
+"""It compiles for minutes, unless that was done before."""
 
 KUBECONFIG = """\
 apiVersion: v1

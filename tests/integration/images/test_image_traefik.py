@@ -23,7 +23,7 @@ from buildsys.app import App
 from .conftest import GetImage
 from .unpacked import Unpacked, wait_for
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
 
 ROUTES = """\
 http:

@@ -7,7 +7,6 @@ seconds for each start, and the build of k3s on a first run.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from buildsys.emulator import find_emulator, is_native
 from buildsys.sandbox import can_isolate, namespaces
 from buildsys.verify.scenario import Scenario
 from buildsys.verify.smoke import READY_SECONDS
+from tests.chosen import TARGETS
 
 from .cut import BOOTSTRAP, MODULE, Cut, Cuts, Outcome, outcome
 from .pack import INNER_NAMES, Pack
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
 
 TLS = ("server/tls/**/*.crt", "server/tls/**/*.key", "server/tls/dynamic-cert.json")
 CREDENTIALS = ("server/cred/*.kubeconfig", "server/cred/ipsec.psk")
@@ -75,9 +75,6 @@ class Run:
         if cut.name not in self.outcomes:
             pytest.skip("only the worst cut is tried under an emulator")
         return self.outcomes[cut.name]
-
-
-TARGETS = os.environ.get("K3S_TEST_IMAGE_TARGETS", "amd64 armv6").split()
 
 
 @pytest.fixture(params=TARGETS, scope="module")

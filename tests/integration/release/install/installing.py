@@ -24,6 +24,9 @@ MARKS = [
 ]
 """Of every test that has a machine of its own."""
 
+WITH_BUILT = [*MARKS, pytest.mark.slow, pytest.mark.built]
+"""Of those that install an executable that was built."""
+
 SCRIPT = ROOT / "buildsys/release/install.sh"
 TOOLSETS = ("dash+curl", "dash+wget", "busybox")
 OLD = b"#!/bin/sh\necho old\n"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.chosen import TARGETS
+
 from ..flat import K3S, TAG, Published, Site
 from ..server import Server
-from .installing import MARKS, TOOLSETS, Make, as_armv6, executable_of, installed, with_old
+from .installing import TOOLSETS, WITH_BUILT, Make, as_armv6, executable_of, installed, with_old
 
-pytestmark = MARKS
+pytestmark = WITH_BUILT
 
 
 def real(tmp_path: Path, target: str) -> Published:
@@ -21,21 +23,15 @@ def real(tmp_path: Path, target: str) -> Published:
 
 
 @pytest.mark.parametrize("tools", TOOLSETS)
-def test_real_executable_is_installed_and_runs(make: Make, tmp_path: Path, tools: str) -> None:
-    place = real(tmp_path, "amd64")
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_executable_that_was_built_is_installed_and_runs(
+    make: Make, tmp_path: Path, target: str, tools: str
+) -> None:
+    place = real(tmp_path, target)
     machine = with_old(make(tools))
-    with Server(Site(place.root).answer).served() as server:
-        installed(machine, server)
-    said = machine.run("k3s", "--version")
-    assert said.stdout.startswith(f"k3s version {K3S} "), said.stderr
-    assert machine.k3s.stat().st_size == executable_of("amd64").stat().st_size
-
-
-def test_real_armv6_is_installed_and_runs_under_its_cpu(make: Make, tmp_path: Path) -> None:
-    place = real(tmp_path, "armv6")
-    machine = make()
-    variables = as_armv6(machine)
+    variables = as_armv6(machine) if target == "armv6" else {}
     with Server(Site(place.root).answer).served() as server:
         installed(machine, server, **variables)
     said = machine.run("k3s", "--version", variables=variables)
     assert said.stdout.startswith(f"k3s version {K3S} "), said.stderr
+    assert machine.k3s.stat().st_size == executable_of(target).stat().st_size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.app import ROOT
-from buildsys.cache import Cache, default_root
+from buildsys.app import ROOT, App, Settings
 from buildsys.load import load_project
-from buildsys.model import GoModuleSource
 from buildsys.release.plan import plan_release
 from buildsys.release.version import Tag
 from buildsys.sandbox import can_isolate
+from tests.chosen import TARGETS
 
+from ...k3s_source import k3s_file
 from ..flat import Site
 from ..machine import Machine
 from ..server import Server
@@ -28,16 +27,8 @@ from .installing import Make, as_armv6, executable_of
 TAG = Tag("v1.35.0+k3s-04e8f1b5.1")
 
 
-def install_script() -> Path:
-    """The script of the k3s that is built; it lies in Go's module cache once that was fetched."""
-    source = load_project(ROOT).recipes["k3s"].recipe.source
-    assert isinstance(source, GoModuleSource)
-    return Cache(default_root(os.environ)).gomod / source.path / "install.sh"
-
-
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(not install_script().is_file(), reason="k3s is not fetched: invoke fetch"),
     pytest.mark.skipif(not can_isolate(), reason="no user namespaces"),
 ]
 
@@ -47,6 +38,14 @@ set -e
 mount -t tmpfs none /etc/systemd/system
 exec sh "$0"
 """
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The install.sh of the k3s that is built."""
+    path = tmp_path_factory.mktemp("upstream") / "install.sh"
+    path.write_bytes(k3s_file(App(Settings()), "install.sh"))
+    return path
 
 
 @pytest.fixture
@@ -77,8 +76,8 @@ def url(public: Path) -> Iterator[str]:
         yield server.url
 
 
-def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the script as root of a namespace; it installs into `folder`."""
+def install(script: Path, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `script` as root of a namespace; it installs into `folder`."""
     tools = folder / "tools"
     tools.mkdir(parents=True, exist_ok=True)
     shutil.copy("/bin/true", tools / "systemctl")
@@ -94,7 +93,7 @@ def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     }
     argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", NAMESPACE]
     return subprocess.run(
-        [*argv, str(install_script())], env=environment, capture_output=True, text=True, timeout=60
+        [*argv, str(script)], env=environment, capture_output=True, text=True, timeout=60
     )
 
 
@@ -109,19 +108,23 @@ def install(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_installs_what_runs_there(
-    url: str, tmp_path: Path, place: str, machine: str, executable: str
+    url: str, script: Path, tmp_path: Path, place: str, machine: str, executable: str
 ) -> None:
-    done = install(tmp_path, GITHUB_URL=f"{url}{place}", INSTALL_K3S_VERSION=TAG.text, ARCH=machine)
+    done = install(
+        script, tmp_path, GITHUB_URL=f"{url}{place}", INSTALL_K3S_VERSION=TAG.text, ARCH=machine
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     said = subprocess.run([tmp_path / "tools/k3s"], capture_output=True, text=True)
     assert said.stdout == f"{executable}\n"
 
 
-def test_what_changed_on_the_way_is_not_installed(url: str, public: Path, tmp_path: Path) -> None:
+def test_what_changed_on_the_way_is_not_installed(
+    url: str, script: Path, public: Path, tmp_path: Path
+) -> None:
     path = public / f"armv6/download/{TAG}/k3s-armhf"
     path.write_text("#!/bin/sh\necho hostile\n")
     variables = {"GITHUB_URL": f"{url}/armv6", "INSTALL_K3S_VERSION": TAG.text, "ARCH": "armv6l"}
-    done = install(tmp_path, **variables)
+    done = install(script, tmp_path, **variables)
     assert done.returncode != 0
     assert "does not match" in done.stderr
     assert not (tmp_path / "tools/k3s").exists()
@@ -145,6 +148,7 @@ class Real:
     target: str
     executable: Path
     root: Path
+    script: Path
     machine: Machine
     variables: Mapping[str, str]
 
@@ -158,12 +162,12 @@ class Real:
                 "INSTALL_K3S_SKIP_SELINUX_RPM": "true",
                 **self.variables,
             }
-            script = install_script().read_bytes()
-            return self.machine.run("sh", "-s", "-", given=script, variables=variables)
+            given = self.script.read_bytes()
+            return self.machine.run("sh", "-s", "-", given=given, variables=variables)
 
 
-@pytest.fixture(params=["amd64", "armv6"])
-def real(request: pytest.FixtureRequest, make: Make, tmp_path: Path) -> Real:
+@pytest.fixture(params=TARGETS)
+def real(request: pytest.FixtureRequest, make: Make, script: Path, tmp_path: Path) -> Real:
     target = str(request.param)
     executable, machine = executable_of(target), make()
     variables = as_armv6(machine) if target == "armv6" else {}
@@ -171,9 +175,11 @@ def real(request: pytest.FixtureRequest, make: Make, tmp_path: Path) -> Real:
         (machine.root / "etc" / name).write_text(f"{line}\n")  # it says to whom files belong
     data = {executable.name: executable.read_bytes()}
     root = laid_out(tmp_path / "public", [target], lambda name: data.get(name, b""))
-    return Real(target, executable, root, machine, variables)
+    return Real(target, executable, root, script, machine, variables)
 
 
+@pytest.mark.slow
+@pytest.mark.built
 def test_real_one_is_installed_and_runs(real: Real) -> None:
     done = real.install()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -182,6 +188,8 @@ def test_real_one_is_installed_and_runs(real: Real) -> None:
     assert said.stdout.startswith(f"k3s version {TAG.text.rpartition('.')[0]} "), said.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.built
 def test_real_one_of_which_a_byte_changed_is_not_installed(real: Real) -> None:
     (path,) = real.root.glob(f"{real.target}/**/k3s*")
     path.write_bytes(path.read_bytes()[:-1] + b"?")
