@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
-from invoke.exceptions import ParseError
-from invoke.tasks import task
 
 from buildsys import show, testing
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.ci import verbs as ci_verbs
 from buildsys.ci.steps import GROUPS, steps
+from buildsys.cli.command import task
+from buildsys.cli.program import run as run_commands
+from buildsys.cli.scope import demand_scope
 from buildsys.components import page as components_page
 from buildsys.components import write_page
 from buildsys.docker import verbs as docker_verbs
 from buildsys.docker.backend import NATIVE, Order, is_docker
 from buildsys.docker.backend import build as docker_build
+from buildsys.docker.make import built
 from buildsys.doctor import setup as install
 from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
 from buildsys.download import download as receive
+from buildsys.errors import UsageError
 from buildsys.model import FULL
-from buildsys.options import texts
+from buildsys.options import NAMED, texts
 from buildsys.page import write as write_report
 from buildsys.page.write import raise_untried
 from buildsys.release import pipeline
@@ -46,24 +49,33 @@ def plan(_: Context, arch: Any, only: Any, profile: str = FULL, json: bool = Fal
 
 @task(
     iterable=["arch", "only"],
-    help=texts("arch", "only", "cache", "debian-mirror", "go-proxy"),
+    help={**texts("only", "cache", "debian-mirror", "go-proxy", "all"), "arch": NAMED},
 )
 def fetch(
-    _: Context, arch: Any, only: Any, cache: str = "", debian_mirror: str = "", go_proxy: str = ""
+    _: Context,
+    arch: Any,
+    only: Any,
+    cache: str = "",
+    debian_mirror: str = "",
+    go_proxy: str = "",
+    all: bool = False,  # noqa: A002  the name of the option
 ) -> None:
     """Get every source that a build needs, so that it can run without a network."""
     with reported():
         app = App(Settings(cache=cache, debian_mirror=debian_mirror, go_proxy=go_proxy))
+        planned = app.plan(arch, only)
+        demand_scope("fetch", arch, all, app.project.targets)
         with app.progress.running():
-            failures = app.fetch(app.plan(arch, only), everything=True)
+            failures = app.fetch(planned, everything=True)
         raise_all(failures.items())
 
 
 @task(
     iterable=["arch", "only"],
     help={
-        **texts("arch", "only", "profile", "jobs", "cache", "offline"),
-        **texts("debian-mirror", "go-proxy", "json"),
+        **texts("only", "profile", "jobs", "cache", "offline"),
+        **texts("debian-mirror", "go-proxy", "json", "all"),
+        "arch": NAMED,
         "backend": "docker: the same build in a container (docs/docker.md); else native",
     },
 )
@@ -79,13 +91,17 @@ def build(
     go_proxy: str = "",
     backend: str = NATIVE,
     json: bool = False,
+    all: bool = False,  # noqa: A002  the name of the option
 ) -> None:
     """Build k3s-ARCH and its airgap images: fetch, compile, bundle. Ends with a table."""
     with reported():
         app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
         planned = app.plan(arch, only, profile)
+        demand_scope("build", arch, all, app.project.targets)
         if is_docker(backend):
-            sys.exit(docker_build(app, Order(arch, only, profile, jobs, json), planned))
+            app.announce(planned)
+            named = arch or list(app.project.targets)
+            sys.exit(docker_build(app, Order(named, only, profile, jobs, json), planned))
         with app.progress.running():
             result = app.build(planned)
         show.built(result, app.write_timings(planned), as_json=json)
@@ -138,9 +154,12 @@ def audit(
 
     `invoke audit FILE --against ARCH` says the same of a file that somebody else built.
     """
-    if bool(file) != bool(against) or (file and arch):
-        raise ParseError("audit takes either --arch, or FILE and --against")
     with reported():
+        if bool(file) != bool(against) or (file and arch):
+            raise UsageError(
+                "audit takes either --arch, or FILE and --against",
+                action="invoke audit FILE --against ARCH",
+            )
         app = App(Settings(cache=cache))
         if file:
             judge_foreign(app, Path(file), against, as_json=json)
@@ -183,17 +202,26 @@ def smoke(
     iterable=["arch"],
     help={
         **texts("cache", "json"),
-        "arch": "target; may be given several times (default: all whose executable is there)",
+        "arch": NAMED,
         "push": "REGISTRY/REPOSITORY to push it to as well",
         "load": "load it into the Docker daemon as well",
+        "all": "of every target whose executable is there, where none is named",
     },
 )
 def image(
-    _: Context, arch: Any, push: str = "", load: bool = False, cache: str = "", json: bool = False
+    _: Context,
+    arch: Any,
+    push: str = "",
+    load: bool = False,
+    cache: str = "",
+    json: bool = False,
+    all: bool = False,  # noqa: A002  the name of the option
 ) -> None:
     """Make one image k3s:VERSION for all platforms from the executables (docs/docker.md)."""
     with reported():
         app = App(Settings(cache=cache))
+        there = [] if arch else built(app.artifacts, app.targets(()))
+        demand_scope("image", arch, all, [target.name for target in there])
         done = docker_verbs.image(app, arch, push, into_daemon=load)
         show.image(done, as_json=json)
 
@@ -228,10 +256,12 @@ def binfmt(
 @task(
     iterable=["arch", "to"],
     help={
-        **texts("arch", "cache", "json"),
+        **texts("cache", "json"),
+        "arch": NAMED,
         "dry-run": "make everything in artifacts/release, publish nothing",
         "to": "where to publish: folder:, github:, webdav:, s3: or oci: (docs/release.md)",
         "stable": "move the channel `stable` as well, not only `latest`",
+        "all": "of every target that can be released, where none is named",
     },
 )
 def release(
@@ -242,11 +272,15 @@ def release(
     stable: bool = False,
     cache: str = "",
     json: bool = False,
+    all: bool = False,  # noqa: A002  the name of the option
 ) -> None:
     """Prove, lay out and publish a release; a run that was cut short is gone on with."""
     with reported():
         wishes = asked(arch, to, os.environ, dry_run=dry_run, stable=stable)
-        run, done = pipeline.release(App(Settings(cache=cache)), wishes)
+        app = App(Settings(cache=cache))
+        able = [target.name for target in app.targets(()) if target.release]
+        demand_scope("release", arch, all, able)
+        run, done = pipeline.release(app, wishes)
         show.released(run.tag, run.root, done, as_json=json)
 
 
@@ -433,3 +467,8 @@ def bench(_: Context, name: Any) -> None:
     """Measure, side by side in one run; `invoke bench list` names what there is."""
     with reported():
         bench_run(name)
+
+
+# Started by `invoke`, whose own program says less and exits with 1 for all that it refuses.
+if "invoke.main" in sys.modules:
+    run_commands(sys.modules[__name__])

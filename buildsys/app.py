@@ -24,6 +24,7 @@ from buildsys.doctor import Finding, examine
 from buildsys.emulator import Emulator, find_emulator, runs
 from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
 from buildsys.fetch import Fetcher, debian, fetch_all, wanted
+from buildsys.forecast import Machine, forecast
 from buildsys.load import Project, load_project
 from buildsys.model import FULL, DebianBinary, Target
 from buildsys.plan import Plan, make_plan
@@ -122,7 +123,7 @@ class App:
             self.fetcher,
             self.progress,
             self.timeline,
-            jobs=self.settings.jobs or len(os.sched_getaffinity(0)),
+            jobs=self.jobs,
             memory_mib=available_memory_mib(),
             isolated=isolated,
         )
@@ -180,6 +181,7 @@ class App:
         self.cache.sweep()
         if current := self.current(plan):
             return current
+        self.announce(plan)
         unfetched = {} if self.settings.offline else self.fetch(plan)
         isolated = can_isolate()
         if not isolated:
@@ -190,6 +192,19 @@ class App:
         unbundled: dict[str, BuildsysError] = {}
         bundles = tuple(self._bundle(plan, outcomes, unbundled))
         return BuildResult(plan, outcomes, bundles, unbundled)
+
+    def announce(self, plan: Plan) -> None:
+        """Say what a build of the plan does; times are those that this store's artifacts took."""
+        store = Store(self.cache)
+        kept = {key: artifact for key in list(store.keys()) if (artifact := store.get(key))}
+        stored = {job.id for job in plan.jobs if job.key in kept}
+        seconds = {artifact.recipe: artifact.seconds for artifact in kept.values()}
+        self.progress.line(forecast(plan, stored, Machine(self.jobs, seconds)))
+
+    @property
+    def jobs(self) -> int:
+        """How many run at a time: all cores unless --jobs says otherwise."""
+        return self.settings.jobs or len(os.sched_getaffinity(0))
 
     def current(self, plan: Plan) -> BuildResult | None:
         """The result of a former run, if it left everything of the plan, unchanged."""

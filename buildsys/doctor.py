@@ -24,6 +24,9 @@ DISK_GIB = 20
 build cache; one target needs less than this, what it takes on the way included.
 """
 
+PURPOSES = ("build", "audit", "boot", "test")
+"""What a host may be for."""
+
 PACKAGES = {
     "make": ("make", "build"),
     "git": ("git", "build"),

@@ -25,6 +25,25 @@ class BuildsysError(Exception):
         return "\n".join(lines)
 
 
+class UsageError(BuildsysError):
+    """What was typed cannot be understood: a command, an option or a value."""
+
+    exit_code = 3
+
+
+class ScopeError(BuildsysError):
+    """Work on several targets was not asked for in words: neither by --arch nor by --all."""
+
+    exit_code = 4
+
+    def __init__(self, doing: str, targets: Iterable[str]) -> None:
+        names = sorted(targets)
+        super().__init__(
+            f"{doing} would be about {len(names)} targets, and none was named",
+            action=f"name one with --arch ({', '.join(names)}), or type --all",
+        )
+
+
 class ConfigError(BuildsysError):
     """Mistakes in recipes or targets, all of them in one go."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HELP = {
     "arch": "target to work for; may be given several times (default: all)",
+    "all": "work for every target, where none is named",
     "profile": "choice of components: full, minimal, agent (recipes/profiles.toml)",
     "only": "component to restrict to, with what it needs; may be given several times",
     "jobs": "parallel jobs and compiler processes (default: the number of cores)",
@@ -13,6 +14,9 @@ HELP = {
     "go-proxy": "Go module proxy (default: $GOPROXY, else Go's own)",
     "json": "print data as JSON on standard output",
 }
+
+NAMED = "target to work for; may be given several times; or --all"
+"""What --arch means to commands that begin nothing on several targets unasked."""
 
 
 def texts(*names: str) -> dict[str, str]:

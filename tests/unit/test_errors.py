@@ -22,6 +22,7 @@ SPECIAL: dict[type[BuildsysError], BuildsysError] = {
     for error in (
         errors.ConfigError(["recipes/a/recipe.toml: name: wrong", "toolchains/b.toml: c: wrong"]),
         errors.UnknownNameError("arch", "armv5", ["armv7", "armv6", "s390x"]),
+        errors.ScopeError("build", ["armv7", "armv6"]),
         errors.HashMismatchError(
             "k3s@v1", pinned="h1:AAAA", found="h1:BBBB", kept=Path("/cache/aside/v1.zip.BBBB")
         ),
