@@ -10,7 +10,7 @@ HELP = {
     "jobs": "parallel jobs and compiler processes (default: the number of cores)",
     "cache": "cache folder (default: $K3S_BUILDSYS_CACHE, else ~/.cache/k3s-buildsys)",
     "offline": "use no network: name the sources that are missing instead of fetching them",
-    "debian-mirror": "Debian mirror (default: the one of the host's apt)",
+    "debian-mirror": "Debian mirror (default: the one of the host's apt, else Debian's primary)",
     "go-proxy": "Go module proxy (default: $GOPROXY, else Go's own)",
     "json": "print data as JSON on standard output",
 }

@@ -75,10 +75,10 @@ class Toolchain:
             "GOTOOLCHAIN": "local",
             "GOFLAGS": "-modcacherw",
             "GOSUMDB": "off",
-            "GOPROXY": proxy or os.environ.get("GOPROXY") or "https://proxy.golang.org,direct",
         }
-        if not online:
-            env["GOPROXY"] = "off"
+        # Without one, go asks the proxy that it was released with.
+        if chosen := "off" if not online else proxy or os.environ.get("GOPROXY"):
+            env["GOPROXY"] = chosen
         env.update({name: os.environ[name] for name in PROXY_VARIABLES if name in os.environ})
         return env
 

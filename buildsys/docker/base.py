@@ -22,7 +22,7 @@ from buildsys.cache import Cache
 from buildsys.docker.daemon import daemon_errors
 from buildsys.doctor import PACKAGES
 from buildsys.errors import MissingToolError
-from buildsys.fetch.apt import KEYRING, host_mirror
+from buildsys.fetch.apt import KEYRING, chosen_mirror
 from buildsys.plan import digest
 from buildsys.report import Progress
 from buildsys.run import demand, run
@@ -107,7 +107,7 @@ def as_root() -> list[str]:
 
 @dataclass(frozen=True)
 class BaseMaker:
-    """Makes the base image; `mirror` is Debian's, or None for that of the host's apt."""
+    """Makes the base image; `mirror` is Debian's, or None for what `chosen_mirror` finds."""
 
     client: docker.DockerClient
     cache: Cache
@@ -167,7 +167,8 @@ class BaseMaker:
         return [*pip, *options, *platforms, "--dest", str(wheels), *base.requirements]
 
     def _mmdebstrap(self, base: Base, wheels: Path, tar: Path, log: Path) -> list[str]:
-        line = f"deb [signed-by={KEYRING}] {self.mirror or host_mirror(log)} {SUITE} main"
+        mirror = chosen_mirror(self.mirror, log, self.progress)
+        line = f"deb [signed-by={KEYRING}] {mirror} {SUITE} main"
         return [
             *("mmdebstrap", "--mode=root", "--variant=minbase"),
             f"--include={','.join(base.packages)}",

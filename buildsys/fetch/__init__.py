@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildsys.cache import Cache, disk_errors
 from buildsys.errors import BuildsysError, FetchError
-from buildsys.fetch import debian, go_module, yarn
+from buildsys.fetch import apt, debian, go_module, yarn
 from buildsys.load import LoadedRecipe
 from buildsys.model import (
     DebianBinary,
@@ -125,9 +125,15 @@ def fetch_all(
     """Fetch every source that is not complete yet, in parallel; each only once.
 
     `span` is told (kind, name, start) of each finished download. Returns what failed, by the
-    source's label, after it was shown; what was fetched stays.
+    source's label, after it was shown; what was fetched stays. Raises `MissingToolError` before
+    anything is fetched where this host cannot fetch Debian's packages, and some are missing.
     """
     lacking = {s.label: s for s in sources if fetcher.lacks(s)}
+    if any(isinstance(s, DebianSource | DebianBinary) for s in lacking.values()):
+        apt.demand_host()
+        log = fetcher.cache.logs / "debian-mirror.log"
+        mirror = apt.chosen_mirror(fetcher.debian_mirror, log, progress)
+        fetcher = replace(fetcher, debian_mirror=mirror)
     failures: dict[str, BuildsysError] = {}
 
     def one(source: Fetchable) -> None:
