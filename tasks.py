@@ -23,8 +23,8 @@ from buildsys.docker import verbs as docker_verbs
 from buildsys.docker.backend import NATIVE, Order, is_docker
 from buildsys.docker.backend import build as docker_build
 from buildsys.docker.make import built
+from buildsys.doctor import PURPOSES, chosen, verify_store
 from buildsys.doctor import setup as install
-from buildsys.doctor import verify_store
 from buildsys.download import asked as asked_for
 from buildsys.download import download as receive
 from buildsys.errors import UsageError
@@ -400,27 +400,44 @@ def list_(
 
 
 @task(
-    iterable=["arch"],
+    iterable=["arch", "for_"],
     help={
         **texts("arch", "cache", "json"),
         "store": "compare every store entry with its record",
+        "for": f"what this host is for ({', '.join(PURPOSES)}); may be given several times "
+        "(default: show all, and fail for what builds require)",
     },
 )
-def doctor(_: Context, arch: Any, cache: str = "", store: bool = False, json: bool = False) -> None:
-    """Name what this host lacks, and the command that cures it."""
+def doctor(
+    _: Context,
+    arch: Any,
+    for_: Any,
+    cache: str = "",
+    store: bool = False,
+    json: bool = False,
+) -> None:
+    """Name what this host is missing, and the command that cures it."""
     with reported():
         app = App(Settings(cache=cache))
-        findings = app.examine(arch)
+        findings = chosen(app.examine(arch), for_ or PURPOSES)
         damaged = verify_store(app.cache, app.progress) if store else []
-        show.findings(findings, damaged, as_json=json)
+        purposes = for_ or ["build"]
+        show.findings(findings, damaged, purposes, app.progress, as_json=json)
 
 
-@task(iterable=["arch"], help=texts("arch"))
-def setup(_: Context, arch: Any) -> None:
+@task(
+    iterable=["arch", "for_"],
+    help={
+        **texts("arch"),
+        "for": f"what this host is for ({', '.join(PURPOSES)}); may be given several times "
+        "(default: all of it)",
+    },
+)
+def setup(_: Context, arch: Any, for_: Any) -> None:
     """Install the Debian packages that doctor misses, as root or by sudo."""
     with reported():
         app = App(Settings())
-        install(app.examine(arch), app.progress)
+        install(chosen(app.examine(arch), for_ or PURPOSES), app.progress)
 
 
 @task(

@@ -94,8 +94,14 @@ class App:
     @cached_property
     def fetcher(self) -> Fetcher:
         """What gets sources."""
-        mirror = self.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
-        return Fetcher(self.cache, self.toolchain, mirror or None, self.settings.go_proxy or None)
+        go_proxy = self.settings.go_proxy or None
+        return Fetcher(self.cache, self.toolchain, self.debian_mirror, go_proxy)
+
+    @property
+    def debian_mirror(self) -> str | None:
+        """The one that was named, by option or environment."""
+        named = self.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
+        return named or None
 
     @property
     def artifacts(self) -> Path:
@@ -243,7 +249,7 @@ class App:
 
     def examine(self, names: Sequence[str]) -> list[Finding]:
         """What the host has and lacks for the named targets."""
-        return examine(self.targets(names), self.cache)
+        return examine(self.targets(names), self.cache, self.debian_mirror)
 
     def clean(self, *, everything: bool) -> None:
         """Remove artifacts, logs, what was set aside and what killed runs left."""

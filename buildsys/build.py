@@ -12,6 +12,7 @@ from pathlib import Path
 
 from buildsys.cache import Cache, disk_errors
 from buildsys.check import check_outputs
+from buildsys.doctor import packages_of
 from buildsys.errors import BuildsysError, MissingSourceError, MissingToolError
 from buildsys.fetch import Fetcher, copy_inputs, wanted
 from buildsys.fetch.go_module import replace_module
@@ -93,7 +94,8 @@ class Builder:
         if absent:
             raise MissingToolError(
                 f"programs are not installed: {', '.join(absent)}",
-                action=f"apt-get install {' '.join(absent)} (or `invoke setup`)",
+                action=f"apt-get install {' '.join(packages_of(absent))} "
+                "(or `invoke setup --for build`)",
             )
 
     def make(self, job: Job, unfetched: Mapping[str, BuildsysError]) -> Built:

@@ -1,4 +1,4 @@
-"""What the host lacks, and the command that cures it; `setup` runs that command where it may."""
+"""What the host is missing for a purpose, and the command that cures it; `setup` runs that."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from buildsys.cache import Cache
 from buildsys.emulator import find_emulator, runs
-from buildsys.errors import BuildsysError, CorruptError, MissingToolError
-from buildsys.fetch.apt import KEYRING
+from buildsys.errors import BuildsysError, CorruptError, MissingToolError, UnknownNameError
+from buildsys.fetch.apt import KEYRING, PRIMARY, host_mirror
 from buildsys.model import Target
 from buildsys.report import Progress
+from buildsys.run import with_sbin
 from buildsys.sandbox import can_isolate
 from buildsys.store import Store
 from buildsys.toolchain import find_toolchain
@@ -25,7 +26,7 @@ build cache; one target needs less than this, what it takes on the way included.
 """
 
 PURPOSES = ("build", "audit", "boot", "test")
-"""What a host may be for."""
+"""What a host may be for. Audit is smoke as well, and tests require all that the others do."""
 
 PACKAGES = {
     "make": ("make", "build"),
@@ -56,34 +57,45 @@ PACKAGES = {
     "ping": ("iputils-ping", "test"),
     "chromium": ("chromium", "test"),
 }
-"""Program → its Debian package and what needs it. Chromium, which reads the report in a test, takes
-300 MB; Ubuntu has it as a snap only.
+"""Program → its Debian package and the purpose that requires it. Chromium reads the report in
+a test, takes 300 MB; Ubuntu has it as a snap only.
 """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `package` or `cure` say what would mend it."""
+    """One thing looked at, and what requires it; `package` or `cure` say what would fix it."""
 
     name: str
     good: bool
     detail: str
     package: str = ""
     cure: str = ""
+    purposes: tuple[str, ...] = PURPOSES
 
 
-def examine(targets: Iterable[Target], cache: Cache) -> list[Finding]:
-    """Look at everything that building, auditing and testing `targets` needs."""
+def examine(targets: Iterable[Target], cache: Cache, mirror: str | None = None) -> list[Finding]:
+    """Look at everything that building, auditing, booting and testing `targets` requires.
+
+    `mirror` is the Debian mirror that was named.
+    """
+    targets = list(targets)
+    # What Debian's packages are fetched by; some targets' emulators are such a package.
+    emulators = [target.emulator.package for target in targets]
+    audit = ("audit",) if any(p and runs(p.architecture) for p in emulators) else ()
+    fetching = ("build", *audit, "boot", "test")
     return [
         _python(),
         _toolchain(),
-        *_programs(),
+        *_programs(fetching),
         Finding(
             "keys of Debian's archive",
             KEYRING.is_file(),
             str(KEYRING),
             package="debian-archive-keyring",
+            purposes=fetching,
         ),
+        _mirror(cache, mirror, fetching),
         *(_emulator(target) for target in targets),
         *(_machine(target) for target in targets if target.machine),
         _namespaces(),
@@ -94,7 +106,7 @@ def examine(targets: Iterable[Target], cache: Cache) -> list[Finding]:
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     return Finding(
-        "Python ≥ 3.11", sys.version_info >= (3, 11), version, cure="install Python 3.11"
+        "Python 3.11 or newer", sys.version_info >= (3, 11), version, cure="install Python 3.11"
     )
 
 
@@ -106,37 +118,66 @@ def _toolchain() -> Finding:
     return Finding("toolchains", good=True, detail=f"go {versions['go']}, zig {versions['zig']}")
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(fetching: tuple[str, ...]) -> Iterator[Finding]:
     for program, (package, use) in PACKAGES.items():
-        path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        yield Finding(f"{program} ({use})", path is not None, path or "not found", package=package)
+        path = shutil.which(program, path=with_sbin()["PATH"])
+        purposes = fetching if program == "apt-get" else tuple(dict.fromkeys((use, "test")))
+        detail = path or "not found"
+        yield Finding(program, path is not None, detail, package=package, purposes=purposes)
+
+
+def packages_of(programs: Iterable[str]) -> list[str]:
+    """The Debian packages of these programs, each once; an unknown one stays as it is."""
+    return sorted({PACKAGES[name][0] if name in PACKAGES else name for name in programs})
+
+
+def _mirror(cache: Cache, named: str | None, purposes: tuple[str, ...]) -> Finding:
+    name = "Debian mirror"
+    if named:
+        return Finding(name, good=True, detail=f"{named}, as named", purposes=purposes)
+    try:
+        found = host_mirror(cache.logs / "debian-mirror.log")
+    except BuildsysError as error:
+        cure = "fix apt, or name a mirror in K3S_BUILDSYS_DEBIAN_MIRROR"
+        return Finding(name, good=False, detail=error.what, cure=cure, purposes=purposes)
+    detail = f"{found}, of the host's apt" if found else f"{PRIMARY}: the host's apt knows none"
+    return Finding(name, good=True, detail=detail, purposes=purposes)
 
 
 def _emulator(target: Target) -> Finding:
-    name = f"emulator of {target.name} (audit, smoke)"
+    name, purposes = f"emulator of {target.name}", ("audit", "test")
     package = target.emulator.package
     if package and runs(package.architecture):
-        return Finding(name, good=True, detail=f"{package.label}, fetched when it is wanted")
+        detail = f"{package.label}, fetched when it is required"
+        return Finding(name, good=True, detail=detail, purposes=purposes)
     try:
         emulator = find_emulator(target)
     except MissingToolError:
-        return Finding(name, good=False, detail="not found", package="qemu-user-static")
-    return Finding(name, good=True, detail=f"{emulator.program}, cpu {emulator.cpu}")
+        install = "qemu-user-static"
+        return Finding(name, good=False, detail="not found", package=install, purposes=purposes)
+    detail = f"{emulator.program}, cpu {emulator.cpu}"
+    return Finding(name, good=True, detail=detail, purposes=purposes)
 
 
 def _machine(target: Target) -> Finding:
     assert target.machine
     program = f"qemu-system-{target.machine.emulator}"
     path = shutil.which(program)
-    name = f"machine of {target.name} (boot)"
-    return Finding(name, path is not None, path or "not found", package=target.machine.debian)
+    return Finding(
+        f"machine of {target.name}",
+        path is not None,
+        path or "not found",
+        package=target.machine.debian,
+        purposes=("boot", "test"),
+    )
 
 
 def _namespaces() -> Finding:
+    good = can_isolate()
     return Finding(
         "user namespaces",
-        can_isolate(),
-        "jobs run cut off from the network, at fixed paths",
+        good,
+        "jobs run cut off from the network, at fixed paths" if good else "not allowed",
         cure="sysctl kernel.apparmor_restrict_unprivileged_userns=0 "
         "(older Debian: kernel.unprivileged_userns_clone=1)",
     )
@@ -145,7 +186,8 @@ def _namespaces() -> Finding:
 def _disk(cache: Cache) -> Finding:
     free = shutil.disk_usage(cache.root).free / 1024**3
     detail = f"{free:.0f} GiB free at {cache.root}, {DISK_GIB} wanted"
-    return Finding("disk", free >= DISK_GIB, detail, cure="free space, or move the cache")
+    cure = "free space, or move the cache"
+    return Finding("disk", free >= DISK_GIB, detail, cure=cure, purposes=("build", "test"))
 
 
 def verify_store(cache: Cache, progress: Progress) -> list[str]:
@@ -163,6 +205,14 @@ def verify_store(cache: Cache, progress: Progress) -> list[str]:
     for line in damaged:
         progress.line(line, style="red")
     return damaged
+
+
+def chosen(findings: Iterable[Finding], purposes: Collection[str]) -> list[Finding]:
+    """The findings that these purposes require. Raises `UnknownNameError`."""
+    for name in purposes:
+        if name not in PURPOSES:
+            raise UnknownNameError("purpose", name, PURPOSES)
+    return [finding for finding in findings if {*purposes} & {*finding.purposes}]
 
 
 def setup(findings: Iterable[Finding], progress: Progress) -> None:
@@ -199,7 +249,7 @@ def _apt(command: list[str], progress: Progress) -> None:
         raise BuildsysError(
             f"{' '.join(command)} failed with exit code {done.returncode}",
             cause="see the lines above",
-            action="mend apt, then run `invoke setup` again",
+            action="fix apt, then run `invoke setup` again",
         )
 
 

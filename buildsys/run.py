@@ -102,6 +102,11 @@ def demand(program: str, env: Mapping[str, str]) -> None:
         )
 
 
+def with_sbin() -> dict[str, str]:
+    """Our environment, in which root's programs are found as well: mkfs.ext4 is a user's, too."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+
+
 def _start(
     argv: Sequence[str],
     out: IO[bytes] | int,

@@ -79,8 +79,7 @@ def build(app: App, order: Order, planned: Plan) -> int:
 
 def base_image(app: App, client: docker.DockerClient) -> str:
     """The name of the base image, made where the daemon lacks it. Raises what making it raises."""
-    mirror = app.settings.debian_mirror or os.environ.get("K3S_BUILDSYS_DEBIAN_MIRROR")
-    return BaseMaker(client, app.cache, app.progress, mirror).demand(base_of())
+    return BaseMaker(client, app.cache, app.progress, app.debian_mirror).demand(base_of())
 
 
 def options(app: App, user: int) -> dict[str, Any]:

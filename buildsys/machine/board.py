@@ -10,7 +10,7 @@ from buildsys.machine.kernel import Kernel
 from buildsys.machine.qemu import Files
 from buildsys.machine.root import boot_archive, write_tree
 from buildsys.model import DeviceTreeEdit, MachineTable
-from buildsys.run import run
+from buildsys.run import run, with_sbin
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Board:
         tree = Path(files.folder) / "tree"
         parts = (self.machine, self.kernel, self.busybox, self.executable, self.files)
         write_tree(tree, self.name, *parts)
-        run(self._mkfs(files, tree), log=log)
+        run(self._mkfs(files, tree), log=log, env=with_sbin())
 
     def _mkfs(self, files: Files, tree: Path) -> list[str]:
         """An ext4 that holds the tree; files are root's, whoever makes it."""

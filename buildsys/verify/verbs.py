@@ -13,8 +13,9 @@ from buildsys.errors import AuditError, LackingError, NotBuiltError, SmokeError,
 from buildsys.model import Target, bundle_suffix
 from buildsys.store import Store
 from buildsys.verify.audit import Auditor
-from buildsys.verify.boot import Booter
+from buildsys.verify.boot import Booter, demand_boot
 from buildsys.verify.foreign import judge
+from buildsys.verify.older import find_older
 from buildsys.verify.smoke import Smoker
 from buildsys.verify.verdict import Verdict
 
@@ -90,7 +91,14 @@ def _one(app: App, target: Target, profile: str, kind: str, older: str) -> Verdi
         return Smoker(target, emulator, app.cache, app.root, app.progress).smoke(executable)
     if kind != "audit":
         given = Path(older).absolute() if older else None
-        return booter_of(app, target).boot(executable, app.project.scenarios[kind], given)
+        scenario = app.project.scenarios[kind]
+        # All of it before the kernel is fetched.
+        if target.machine:
+            native = app.artifacts / f"k3s-{native_target(app.project.targets)}"
+            demand_boot(target.name, target.machine, native, executable, scenario)
+        if scenario.older:
+            find_older(executable, given)
+        return booter_of(app, target).boot(executable, scenario, given)
     emulator = app.emulator(target)
     beside = dict(_beside(app, target, profile))
     auditor = Auditor(app.project, target, app.cache, app.toolchain, emulator, beside)
@@ -101,7 +109,6 @@ def booter_of(app: App, target: Target) -> Booter:
     """What boots the target's machine; fetches its kernel where that is not at hand."""
     if target.machine is None:
         raise LackingError("machine", target.name, "nobody has described one in its [machine] yet")
-    kernel = app.package(target.machine.kernel)
     job = next(job for job in app.plan([target.name], ["busybox"]).jobs if job.recipe == "busybox")
     busybox = Store(app.cache).get(job.key)
     if busybox is None:
@@ -112,7 +119,7 @@ def booter_of(app: App, target: Target) -> Booter:
     return Booter(
         target.name,
         target.machine,
-        kernel,
+        app.package(target.machine.kernel),
         busybox.path("bin/busybox"),
         app.artifacts / f"k3s-{native_target(app.project.targets)}",
         app.cache,
