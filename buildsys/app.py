@@ -29,7 +29,7 @@ from buildsys.load import Project, load_project
 from buildsys.model import FULL, DebianBinary, Target
 from buildsys.plan import Plan, make_plan
 from buildsys.report import Progress, Timeline
-from buildsys.sandbox import can_isolate
+from buildsys.sandbox import can_isolate, demand_plain
 from buildsys.scheduler import Outcome, available_memory_mib
 from buildsys.store import Store
 from buildsys.toolchain import Toolchain, find_toolchain
@@ -188,8 +188,10 @@ class App:
         if current := self.current(plan):
             return current
         self.announce(plan)
-        unfetched = {} if self.settings.offline else self.fetch(plan)
         isolated = can_isolate()
+        if not isolated:
+            demand_plain(self.cache.root)
+        unfetched = {} if self.settings.offline else self.fetch(plan)
         if not isolated:
             self.progress.line(f"note: {NOT_ISOLATED}", style="yellow")
             runner().warn("not isolated", NOT_ISOLATED)

@@ -184,15 +184,16 @@ class NotBuiltError(BuildsysError):
 
 
 class LackingError(BuildsysError):
-    """A component was asked for that a target cannot have."""
+    """A component was asked for that a target cannot have; `instead` is what works there."""
 
     exit_code = 27
 
-    def __init__(self, component: str, target: str, reason: str) -> None:
+    def __init__(self, component: str, target: str, reason: str, instead: str = "") -> None:
+        works = f" (instead: {instead})" if instead else ""
         super().__init__(
             f"{target} has no {component}",
             cause=reason,
-            action="leave it out; `invoke list --components` shows what each target has",
+            action=f"leave it out; `invoke list --components` shows what each target has{works}",
         )
 
 

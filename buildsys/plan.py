@@ -133,8 +133,11 @@ def make_plan(
     """
     chosen = tuple(only)
     for name in chosen:
+        if name in project.missing:
+            missing = project.missing[name]
+            raise LackingError(name, "this project", missing.why, missing.instead)
         if name not in project.recipes:
-            raise UnknownNameError("component", name, project.recipes.keys() | project.missing)
+            raise UnknownNameError("component", name, project.recipes.keys())
     if profile not in project.profiles:
         raise UnknownNameError("profile", profile, project.profiles)
     jobs: dict[str, Job] = {}

@@ -8,6 +8,7 @@ at its real paths; the output says so.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildsys.cache import disk_errors
+from buildsys.errors import UsageError
+
+_SPLITTING = re.compile(r"""[\s:*?\[\]$#%\\'"`;&|<>()]""")
+"""What makes several words of a path, or something else, for PATH, shells and make."""
 
 INSIDE = Path("/tmp")  # noqa: S108  a mount point of the job's own, not the host's folder
 
@@ -38,7 +43,9 @@ class Sandbox:
     isolated: bool
 
     def prepare(self) -> None:
-        """Create the folder and the places of what is shared."""
+        """Create the folder and the places of what is shared. Raises as `demand_plain`."""
+        if not self.isolated:
+            demand_plain(self.root)
         with disk_errors(self.root, "preparing a job's folder"):
             for name in ("src", "out", "bin", "home", "tmp", "deps", "objects"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -68,6 +75,21 @@ class Sandbox:
         binds = [part for name, path in self.shared.items() for part in (str(path), name)]
         entering = ["sh", "-c", _ENTER, "sh", str(self.root), *binds, "--", inside, *argv]
         return [*namespaces("net"), *entering]
+
+
+def demand_plain(folder: Path) -> None:
+    """See that jobs can run below `folder` in the open. Raises `UsageError`.
+
+    With a colon in it, PATH splits there, and the host's own compiler would be the first on it.
+    """
+    if found := _SPLITTING.search(str(folder)):
+        raise UsageError(
+            f"jobs cannot run in {folder}: there is {found[0]!r} in the path",
+            cause="this machine allows no user namespaces, so jobs run at their real paths, and "
+            "compilers, PATH and make would split this one",
+            action="choose a cache folder without it (--cache or K3S_BUILDSYS_CACHE), or allow "
+            "user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        )
 
 
 def namespaces(*extra: str, force_user: bool = False) -> list[str]:

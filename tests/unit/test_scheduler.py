@@ -14,9 +14,16 @@ from buildsys.scheduler import Outcome, Task, available_memory_mib, run_graph
 pytestmark = pytest.mark.unit
 
 
+MEETING = 30
+"""Seconds after which tasks that must run together, and do not, fail."""
+
+
 @dataclass
 class Recorder:
-    """Makes tasks and sees which ran, in what order, and which ran together."""
+    """Makes tasks and sees which ran, in what order, and which ran together.
+
+    Those that `meet` wait for each other: they end only if they run at the same time.
+    """
 
     order: list[str] = field(default_factory=list)
     together: list[frozenset[str]] = field(default_factory=list)
@@ -24,16 +31,24 @@ class Recorder:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def task(
-        self, name: str, *needs: str, memory: int = 1, error: BaseException | None = None
+        self,
+        name: str,
+        *needs: str,
+        memory: int = 1,
+        error: BaseException | None = None,
+        meet: threading.Barrier | None = None,
     ) -> Task[str]:
-        return Task(name, needs, memory, lambda: self._work(name, error))
+        return Task(name, needs, memory, lambda: self._work(name, error, meet))
 
-    def _work(self, name: str, error: BaseException | None) -> str:
+    def _work(self, name: str, error: BaseException | None, meet: threading.Barrier | None) -> str:
         with self._lock:
             self._now.add(name)
             self.order.append(name)
             self.together.append(frozenset(self._now))
-        time.sleep(0.02)
+        if meet:
+            meet.wait(MEETING)
+        else:
+            time.sleep(0.02)  # what must not run together gets the time to do so
         with self._lock:
             self._now.remove(name)
         if error:
@@ -51,10 +66,11 @@ def test_nothing_to_do() -> None:
 
 
 def test_each_follows_its_needs(recorder: Recorder) -> None:
+    both = threading.Barrier(2)
     tasks = [
         recorder.task("a"),
-        recorder.task("b", "a"),
-        recorder.task("c", "a"),
+        recorder.task("b", "a", meet=both),
+        recorder.task("c", "a", meet=both),
         recorder.task("d", "b", "c"),
     ]
     done = run_graph(tasks, slots=4, memory_mib=100)
@@ -66,15 +82,23 @@ def test_each_follows_its_needs(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_slots_are_used_and_never_exceeded(recorder: Recorder, slots: int) -> None:
-    run_graph([recorder.task(str(n)) for n in range(9)], slots=slots, memory_mib=100)
+    full = threading.Barrier(slots)
+    tasks = [recorder.task(str(n), meet=full) for n in range(6)]
+    done = run_graph(tasks, slots=slots, memory_mib=100)
+    assert all(outcome.result for outcome in done.values()), done
     assert max(len(names) for names in recorder.together) == slots
-    assert len(recorder.order) == 9
+    assert len(recorder.order) == 6
 
 
 def test_memory_bounds_what_runs_together(recorder: Recorder) -> None:
     memory = {"a": 60, "b": 50, "c": 40, "d": 30, "e": 10}
-    tasks = [recorder.task(name, memory=mib) for name, mib in memory.items()]
-    run_graph(tasks, slots=5, memory_mib=100)
+    first = threading.Barrier(2)
+    tasks = [
+        recorder.task(name, memory=mib, meet=first if name in "ac" else None)
+        for name, mib in memory.items()
+    ]
+    done = run_graph(tasks, slots=5, memory_mib=100)
+    assert all(outcome.result for outcome in done.values()), done
     assert sorted(recorder.order) == list(memory)
     assert all(sum(memory[name] for name in names) <= 100 for names in recorder.together)
     # A small one passes a large one that does not fit yet.
