@@ -455,7 +455,9 @@ def test(
 ) -> None:
     """Run the tests, one process for each CPU; what is left out is named at the end."""
     if unit + all + bool(built) > 1:
-        raise ParseError("test takes one of --unit, --all and --built, or none")
+        raise UsageError(
+            "test takes one of --unit, --all and --built, or none", action="leave out the others"
+        )
     with reported():
         run = testing.command(App(Settings()).targets, unit=unit, everything=all, built=built)
     context.run(run.line, env=run.environment, pty=sys.stdout.isatty())
