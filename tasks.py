@@ -14,6 +14,8 @@ from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
 from buildsys.ci import verbs as ci_verbs
 from buildsys.ci.steps import GROUPS, steps
+from buildsys.clean import clean as remove
+from buildsys.clean import prune
 from buildsys.cli.command import task
 from buildsys.cli.program import run as run_commands
 from buildsys.cli.scope import demand_scope
@@ -44,7 +46,7 @@ def plan(_: Context, arch: Any, only: Any, profile: str = FULL, json: bool = Fal
     """Show what would be built, in what order, and what the store already holds."""
     with reported():
         app = App(Settings())
-        show.plan(app.plan(arch, only, profile), app.builder(isolated=True).store, as_json=json)
+        show.plan(app.plan(arch, only, profile), app.store, as_json=json)
 
 
 @task(
@@ -466,19 +468,30 @@ def test(
 @task(
     iterable=["keep"],
     help={
-        **texts("cache"),
-        "everything": "remove downloads and compiler caches as well",
+        **texts("cache", "json"),
+        "everything": "remove downloads, store and compiler caches as well",
+        "verdicts": "remove verdicts and what is proven as well: they take hours of boots",
         "keep": "only shrink the store to what this target is made of; may be given several times",
+        "dry-run": "only say what would go, and how much that is",
     },
 )
-def clean(_: Context, keep: Any, cache: str = "", everything: bool = False) -> None:
-    """Remove artifacts, logs and what killed runs left; the store and downloads stay."""
+def clean(
+    _: Context,
+    keep: Any,
+    cache: str = "",
+    everything: bool = False,
+    verdicts: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove artifacts, logs and what killed runs left; verdicts, store and downloads stay."""
     with reported():
         app = App(Settings(cache=cache))
         if keep:
-            app.prune(app.plan(keep))
+            gone = prune(app, app.plan(keep), dry=dry_run)
         else:
-            app.clean(everything=everything)
+            gone = remove(app, everything=everything, verdicts=verdicts, dry=dry_run)
+        show.removed(gone, as_json=json)
 
 
 @task(positional=["name"], help={"name": "what to measure; `list` names what there is"})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 
 from rich.console import Console
@@ -25,9 +24,12 @@ from buildsys.emulator import Emulator, find_emulator, runs
 from buildsys.errors import BuildsysError, SomeFailedError, UnknownNameError
 from buildsys.fetch import Fetcher, debian, fetch_all, wanted
 from buildsys.forecast import Machine, forecast
+from buildsys.inuse import alone, share
 from buildsys.load import Project, load_project
 from buildsys.model import FULL, DebianBinary, Target
+from buildsys.output import Output
 from buildsys.plan import Plan, make_plan
+from buildsys.remove import Remover
 from buildsys.report import Progress, Timeline
 from buildsys.sandbox import can_isolate, demand_plain
 from buildsys.scheduler import Outcome, available_memory_mib
@@ -71,6 +73,7 @@ class App:
     def __init__(self, settings: Settings, root: Path = ROOT) -> None:
         self.settings, self.root = settings, root
         self.timeline = Timeline()
+        self._unused: Callable[[], None] = lambda: None
         self.progress = Progress()
 
     @cached_property
@@ -78,13 +81,40 @@ class App:
         """Recipes and targets."""
         return load_project(self.root)
 
+    @property
+    def cache_at(self) -> Cache:
+        """The cache as it is, created or not: for what only reads."""
+        chosen = self.settings.cache
+        return Cache(Path(chosen).absolute() if chosen else default_root(os.environ))
+
+    @property
+    def store(self) -> Store:
+        """The store as it is, there or not: for what only reads."""
+        return Store(self.cache_at)
+
     @cached_property
     def cache(self) -> Cache:
-        """The cache, created where it is not there."""
-        chosen = self.settings.cache
-        cache = Cache(Path(chosen).absolute() if chosen else default_root(os.environ))
-        cache.create()
+        """The cache, created where it is not there; nobody removes from it while this is alive."""
+        cache = self.cache_at
+        if cache.create():
+            self.progress.line(f"note: {cache.root} is a cache of before; it is marked as one now")
+        self._unused = share(cache.in_use, self, lambda: self._waiting("removes from"))
         return cache
+
+    @contextmanager
+    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+        """Run the block while no other run uses the cache; whether that is so without `wait`."""
+        cache = self.cache
+        self._unused()
+        try:
+            with alone(cache.in_use, partial(self._waiting, "uses") if wait else None) as got:
+                yield got
+        finally:
+            if cache.locks.is_dir():
+                self._unused = share(cache.in_use, self, lambda: self._waiting("removes from"))
+
+    def _waiting(self, doing: str) -> None:
+        self.progress.line(f"waiting: another run {doing} the cache {self.cache_at.root}")
 
     @cached_property
     def toolchain(self) -> Toolchain:
@@ -181,10 +211,18 @@ class App:
             write_atomic(place, data, mode=0o755)
         return place
 
+    def sweep(self) -> None:
+        """Remove what killed runs left, in the cache and beside the artifacts."""
+        remover = Remover()
+        self.cache.sweep(remover)
+        for path, reason in remover.left.items():
+            self.progress.line(f"note: {path} stays: {reason}")
+        Output(self.artifacts, self.project).sweep()
+
     def build(self, plan: Plan) -> BuildResult:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
         # A run that was killed at its very end left all that this one wants, and its folder.
-        self.cache.sweep()
+        self.sweep()
         if current := self.current(plan):
             return current
         self.announce(plan)
@@ -251,27 +289,7 @@ class App:
 
     def examine(self, names: Sequence[str]) -> list[Finding]:
         """What the host has and lacks for the named targets."""
-        return examine(self.targets(names), self.cache, self.debian_mirror)
-
-    def clean(self, *, everything: bool) -> None:
-        """Remove artifacts, logs, what was set aside and what killed runs left."""
-        for path in self.artifacts.iterdir() if self.artifacts.is_dir() else ():
-            if path.name != "README.md":
-                _remove(path)
-        self.cache.sweep()
-        folders = [self.cache.logs, self.cache.aside]
-        if everything:
-            folders = [self.cache.root]
-        for folder in folders:
-            _remove(folder)
-
-    def prune(self, plan: Plan) -> list[str]:
-        """Remove from the store what the plan has no use for; the keys of what was removed."""
-        wanted = {job.key for job in plan.jobs}
-        removed = sorted({*Store(self.cache).keys()} - wanted)
-        for key in removed:
-            _remove(self.cache.store / key)
-        return removed
+        return examine(self.targets(names), self.cache_at, self.debian_mirror)
 
     def write_timings(self, plan: Plan) -> Path:
         """Write the timings report of this run; its path. One that did nothing leaves the last."""
@@ -282,13 +300,6 @@ class App:
         if times["spans"] or not path.exists():
             write_atomic(path, (json.dumps(times, indent=1) + "\n").encode())
         return path
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def raise_failures(result: BuildResult) -> None:

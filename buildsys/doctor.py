@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from buildsys.cache import Cache
 from buildsys.emulator import find_emulator, runs
@@ -184,10 +185,15 @@ def _namespaces() -> Finding:
 
 
 def _disk(cache: Cache) -> Finding:
-    free = shutil.disk_usage(cache.root).free / 1024**3
+    free = shutil.disk_usage(_existing(cache.root)).free / 1024**3
     detail = f"{free:.0f} GiB free at {cache.root}, {DISK_GIB} wanted"
     cure = "free space, or move the cache"
     return Finding("disk", free >= DISK_GIB, detail, cure=cure, purposes=("build", "test"))
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def verify_store(cache: Cache, progress: Progress) -> list[str]:

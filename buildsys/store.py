@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from buildsys.cache import Cache, disk_errors, file_sha256
@@ -61,15 +62,26 @@ class Store:
         try:
             record = json.loads((folder / RECORD).read_text("utf-8"))
             files = tuple(StoredFile(**entry) for entry in record.pop("files"))
+            # By these names files are read and entries moved: none may lead out of the entry.
+            if record["key"] != key or not all(_inner(file.path) for file in files):
+                raise ValueError("the record is another entry's")
             return Artifact(**record, files=files, folder=folder)
         except FileNotFoundError:
             # An entry gets its name with its record in it: without one it is damaged.
             if folder.is_dir() and not (folder / RECORD).exists():
-                self.discard(key)
+                self._discard_where_writable(key)
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self.discard(key)
+            self._discard_where_writable(key)
             return None
+
+    def _discard_where_writable(self, key: str) -> None:
+        """Discard a damaged entry; who only reads may do so on a disk that takes no writes."""
+        try:
+            self.discard(key)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
 
     def verify(self, artifact: Artifact) -> None:
         """Compare each file with its record.
@@ -129,9 +141,10 @@ class Store:
 
     def keys(self) -> Iterator[str]:
         """Keys of all entries."""
-        for folder in sorted(self._cache.store.iterdir()):
-            if not folder.name.startswith("."):
-                yield folder.name
+        if self._cache.store.is_dir():
+            for folder in sorted(self._cache.store.iterdir()):
+                if not folder.name.startswith("."):
+                    yield folder.name
 
 
 def scan(root: Path) -> Iterator[StoredFile]:
@@ -147,6 +160,12 @@ def scan(root: Path) -> Iterator[StoredFile]:
                 sha = hashlib.file_digest(file, "sha256").hexdigest()
                 os.fsync(file.fileno())
             yield StoredFile(name, mode, path.stat().st_size, sha)
+
+
+def _inner(name: str) -> bool:
+    """Whether a file of this name lies within the folder that it is sought in."""
+    path = PurePosixPath(name)
+    return name != "" and not path.is_absolute() and ".." not in path.parts
 
 
 def _difference(path: Path, file: StoredFile) -> str:

@@ -60,8 +60,7 @@ def _once() -> Rebuild:
     app = App(Settings())
     if not app.current(app.plan([TARGET])):
         raise BuildsysError("nothing to change yet", action=f"run `invoke build --arch {TARGET}`")
-    with tempfile.TemporaryDirectory(dir=app.cache.work.parent, prefix="bench-") as name:
-        root = Path(name)
+    with app.cache.scratch("bench") as root:
         for folder in ("recipes", "toolchains"):
             shutil.copytree(app.root / folder, root / folder)
         plain = _plain(app, _word())

@@ -15,7 +15,6 @@ from buildsys.ci.matrix import Proven, TargetJob, closure, proof_key, target_job
 from buildsys.ci.steps import LEFT_OUT, PASSED, Ran, Step, of_target
 from buildsys.errors import BuildsysError, StepsFailedError
 from buildsys.run import cause_of, shown
-from buildsys.store import Store
 from buildsys.verify.verbs import native_target
 
 MODULES = ("invoke", "ruff", "mypy")
@@ -37,7 +36,7 @@ def jobs_due(app: App, names: Sequence[str], *, release: bool) -> tuple[TargetJo
         chosen,
         proven.code_digest(app.root / "buildsys"),
         proven.read(app.artifacts),
-        frozenset(Store(app.cache).keys()),
+        frozenset(app.store.keys()),
         everything=release,
     )
 
@@ -109,7 +108,7 @@ def linter(app: App) -> Path:
     """The linter of workflows, built for this host where the store does not have it."""
     plan = app.plan([native_target(app.project.targets)], [LINTER])
     raise_failures(app.build(plan))
-    found = Store(app.cache).get(plan.jobs[-1].key)
+    found = app.store.get(plan.jobs[-1].key)
     assert found is not None
     return found.path(f"bin/{LINTER}")
 

@@ -145,11 +145,11 @@ class BaseMaker:
         What one that was killed left may belong to several users: their root removes it.
         """
         tree = self.cache.root / "docker-base"
-        if tree.exists():
-            run([*entering, "rm", "-rf", str(tree)], log=log, name="rm")
-        tree.mkdir()
+        left = sorted(map(str, tree.glob("mmdebstrap.*")))
+        if left:
+            run([*entering, "rm", "-rf", "--one-file-system", "--", *left], log=log, name="rm")
+        tree.mkdir(exist_ok=True)
         run([*entering, "env", f"TMPDIR={tree}", *argv], log=log, name="mmdebstrap")
-        tree.rmdir()
 
     def _wheels(self, base: Base, scratch: Path, log: Path) -> Path:
         """The folder of the wheels, kept for the next image of the same requirements."""

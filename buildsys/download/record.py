@@ -12,8 +12,12 @@ from typing import Any
 from buildsys.errors import CorruptError
 from buildsys.release.checksums import parsed
 from buildsys.release.plan import RECORD, SUMS
+from buildsys.release.version import parse_tag
 
 _LINES = re.compile(rb"([0-9a-f]{64}  [^/ \n]+\n)+")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""A file of a release: never one that is hidden, nor a way to another folder."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,19 @@ def read_record(sums: bytes, record: bytes, where: str) -> Record:
     return found
 
 
+def recorded(record: bytes) -> frozenset[str]:
+    """The files that a record names, with itself; none for what is no record of a release."""
+    try:
+        return frozenset({*_record(json.loads(record)).files, RECORD})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+
+
+def is_listing(sums: bytes) -> bool:
+    """Whether these are the sums of a release."""
+    return bool(_LINES.fullmatch(sums)) and RECORD in parsed(sums)
+
+
 def _record(data: Mapping[str, Any]) -> Record:
     files = {n: Listed(n, int(f["size"]), str(f["sha256"])) for n, f in data["files"].items()}
     targets = {
@@ -76,7 +93,11 @@ def _record(data: Mapping[str, Any]) -> Record:
         )
         for name, target in data["targets"].items()
     }
-    return Record(str(data["tag"]), files, targets)
+    tag = str(data["tag"])
+    # Folders and files are named after these: the place may be anybody's.
+    if not parse_tag(tag) or not all(_NAME.fullmatch(name) for name in files):
+        raise ValueError("a name that no release has")
+    return Record(tag, files, targets)
 
 
 def _not_whole(where: str, name: str, why: str) -> CorruptError:

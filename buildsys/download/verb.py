@@ -14,6 +14,7 @@ from typing import Any
 from buildsys.app import App
 from buildsys.cache import write_atomic
 from buildsys.download.choose import Host, choose
+from buildsys.download.mine import demand_room
 from buildsys.download.place import Place
 from buildsys.download.record import Listed, Offered, Record, read_record
 from buildsys.elf import ElfError, read_facts
@@ -125,8 +126,10 @@ def download(app: App, request: Request) -> Downloaded:
     record = read_record(sums, raw, flat)
     target = choose(record, request.arch, this_host())
     folder = request.folder or app.artifacts / "download" / record.tag
+    wanted = [*_wanted(record, target, images=request.images)]
+    demand_room(folder, wanted)
     files = []
-    for file in _wanted(record, target, images=request.images):
+    for file in wanted:
         with app.progress.running(), app.progress.step("download", file.name):
             program = file.name == target.executable
             check = partial(_demand_program, target) if program else None

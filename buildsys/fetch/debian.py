@@ -60,8 +60,13 @@ def fetch_binary(binary: DebianBinary, cache: Cache, mirror: str | None, log: Pa
     command = apt.configured(cache, binary.suite, mirror, log, binary.architecture)
     partial = _download(command, ("download",), binary, cache, log)
     path = binary_path(binary, cache)
-    found = next(partial.glob("*.deb"), partial / path.name)
-    _take(binary, found.rename(partial / path.name), binary.sha256, cache)
+    # apt writes the epoch too, and packages for all architectures say so.
+    version = binary.version.replace(":", "%3a")
+    for architecture in (binary.architecture, "all"):
+        found = partial / f"{binary.package}_{version}_{architecture}.deb"
+        if found.is_file():
+            found.rename(partial / path.name)
+    _take(binary, partial / path.name, binary.sha256, cache)
     shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -69,7 +74,10 @@ def _download(
     command: list[str], verb: tuple[str, ...], source: Pinned, cache: Cache, log: Path
 ) -> Path:
     """Let apt put the files of `source` into a folder of their own; the folder."""
-    partial = cache.downloads / "debian" / "partial" / f"{source.package}_{source.suite}"
+    architecture = source.architecture if isinstance(source, DebianBinary) else "source"
+    # All that tells two downloads apart: what a killed run left is of the same pin.
+    name = f"{source.package}_{source.version}_{source.suite}_{architecture}"
+    partial = cache.downloads / "debian" / "partial" / name
     partial.mkdir(parents=True, exist_ok=True)
     wanted = f"{source.package}={source.version}"
     # One apt at a time writes the lists.

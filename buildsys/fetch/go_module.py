@@ -21,6 +21,9 @@ from buildsys.toolchain import Toolchain
 _DAMAGED = re.compile(r"^(\S+) (v\S+): .+$", re.M)
 """A line of `go mod verify` about a changed, unreadable or half-removed module."""
 
+_ZIP = re.compile(r"cache/download/[^/].*/@v/[^/]+\.zip")
+"""A module's zip below the module cache, as a receipt names it."""
+
 REPLACED = "replaced"
 """The folder of a main module that holds the dependencies which are patched."""
 
@@ -127,7 +130,14 @@ def replace_module(
 
 def report_modified(source: GoModuleSource, cache: Cache, text: str) -> CorruptError:
     """The error for what `go mod verify` printed; modified modules are removed from the cache."""
-    modified = sorted(set(_DAMAGED.findall(text)))
+    # Go's words may be anybody's: nothing is removed by a name that leads out of the cache.
+    modified = sorted(
+        (module, version)
+        for module, version in set(_DAMAGED.findall(text))
+        if not module.startswith("/")
+        and not {"", ".", ".."} & {*module.split("/"), version}
+        and "/" not in version
+    )
     for module, version in modified:
         folder = cache.gomod / f"{_escape(module)}@{_escape(version)}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -159,6 +169,8 @@ def _drop_cut(source: GoModuleSource, cache: Cache) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         return
     for name, size in zips.items():
+        if not _ZIP.fullmatch(name) or ".." in name.split("/"):
+            continue
         path = cache.gomod / name
         if path.is_file() and path.stat().st_size != size:
             _drop(path.with_name(path.name.removesuffix(".zip")))

@@ -6,6 +6,7 @@ no index names any more. Format: OCI image-spec, image-layout.md.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,5 +45,5 @@ def finish(folder: Path, images: Sequence[Image], index: Blob, reference: str) -
     write_atomic(folder / "index.json", layout_index(index, reference).data)
     wanted = {blob.sha256 for blob in documents} | {image.layer.sha256 for image in images}
     for path in (folder / "blobs/sha256").iterdir():
-        if path.name not in wanted:
+        if re.fullmatch("[0-9a-f]{64}", path.name) and path.name not in wanted:
             path.unlink()

@@ -240,7 +240,7 @@ STEPS: tuple[Callable[[Releasing], str], ...] = (
 
 def release(app: App, wishes: Wishes) -> tuple[Releasing, list[Done]]:
     """Run all steps; what each did. A run that was cut short is gone on with by the next."""
-    app.cache.sweep()
+    app.sweep()
     run = Releasing(app, wishes)
     done = []
     for step in STEPS:

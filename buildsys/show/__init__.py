@@ -4,6 +4,7 @@ from buildsys.show.builds import built, plan
 from buildsys.show.host import binfmt, findings
 from buildsys.show.lists import listing, scenarios
 from buildsys.show.places import downloaded, image, paths, released, report
+from buildsys.show.removed import removed
 from buildsys.show.runs import ci, ci_steps, matrix
 from buildsys.show.tried import foreign, narrow, verdicts
 
@@ -22,6 +23,7 @@ __all__ = [
     "paths",
     "plan",
     "released",
+    "removed",
     "report",
     "scenarios",
     "verdicts",

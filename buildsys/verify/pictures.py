@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from buildsys.load import Project
+from buildsys.model import bundle_suffix
 from buildsys.verify.chart import Series, chart
 from buildsys.verify.written import VerdictData
 
@@ -27,6 +29,17 @@ def album(boots: Mapping[str, VerdictData]) -> dict[str, str]:
 def file_name(name: str, board: str) -> str:
     """The picture's file beside the verdict's."""
     return f"{name}-{board}.svg" if board else f"{name}.svg"
+
+
+def is_picture(name: str, project: Project) -> bool:
+    """Whether a file of this name is one that a scenario of the project would have."""
+    return any(
+        name == file_name(f"{bundle_suffix(target, profile)}-{scenario.name}", board)
+        for target in project.targets
+        for profile in project.profiles
+        for scenario in project.scenarios.values()
+        for board in ("", *scenario.boards)
+    )
 
 
 def pictures(verdict: VerdictData) -> dict[str, str]:

@@ -13,7 +13,7 @@ from buildsys.errors import NotBuiltError
 from buildsys.jsonfile import read
 from buildsys.load import Project
 from buildsys.verify import status
-from buildsys.verify.pictures import album
+from buildsys.verify.pictures import album, is_picture
 from buildsys.verify.proof_page import first_line, page
 from buildsys.verify.written import ShortVerdict, VerdictData, VerdictHead
 
@@ -59,7 +59,8 @@ def keep(artifacts: Path, root: Path, project: Project) -> list[Path]:
     for path, content in made.items():
         write_atomic(path, content.encode())
     for path in {*folder.glob("*.svg")} - drawn.keys():
-        path.unlink()
+        if is_picture(path.name, project):
+            path.unlink()
     return [*written, *made]
 
 

@@ -43,7 +43,7 @@ def try_all(
     upgrades = [scenario.name for scenario in app.project.scenarios.values() if scenario.older]
     if older and kind not in upgrades:
         raise UnknownNameError("scenario for --older", kind, upgrades)
-    app.cache.sweep()
+    app.sweep()
     with app.progress.running():
         verdicts = [_one(app, target, profile, kind, older) for target in app.targets(names)]
     return [(verdict, verdict.write(app.artifacts / "verdicts")) for verdict in verdicts]

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,23 @@ from buildsys.errors import BuildsysError, DiskFullError
 
 pytestmark = pytest.mark.unit
 
+JOB = "0123456789abcdef" * 2
+"""The scratch folder of a job."""
+
 
 def killed_owner(cache: Cache, name: str) -> None:
     """Let another process make a scratch folder and die in it by kill -9."""
     child = os.fork()
     if not child:
-        with cache.scratch(name, exact=True) as folder:
+        with suppress(BaseException), cache.scratch(name, exact=True) as folder:
             (folder / "half").write_text("done")
             os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def test_scratch_is_empty_and_gone_at_the_end(cache: Cache) -> None:
-    with cache.scratch("job") as folder:
+    with cache.scratch("fetch") as folder:
         assert list(folder.iterdir()) == []
         (folder / "deep").mkdir()
         (folder / "deep/file").write_text("x")
@@ -35,16 +40,16 @@ def test_scratch_is_empty_and_gone_at_the_end(cache: Cache) -> None:
 
 
 def test_scratch_is_gone_after_a_failure(cache: Cache) -> None:
-    with pytest.raises(ZeroDivisionError), cache.scratch("job"):
+    with pytest.raises(ZeroDivisionError), cache.scratch("fetch"):
         raise ZeroDivisionError
     assert list(cache.work.iterdir()) == []
 
 
 def test_scratch_of_a_killed_run_is_taken_over_empty(cache: Cache) -> None:
-    killed_owner(cache, "job")
-    assert (cache.work / "job/half").exists()
-    with cache.scratch("job", exact=True) as folder:
-        assert folder == cache.work / "job"
+    killed_owner(cache, JOB)
+    assert (cache.work / JOB / "half").exists()
+    with cache.scratch(JOB, exact=True) as folder:
+        assert folder == cache.work / JOB
         assert list(folder.iterdir()) == []
 
 
@@ -59,9 +64,9 @@ def test_two_runs_of_one_name_have_folders_of_their_own(cache: Cache) -> None:
 
 
 def test_sweep_takes_only_what_killed_runs_left(cache: Cache) -> None:
-    killed_owner(cache, "dead")
-    killed_owner(cache, "dead too")
-    with cache.scratch("alive") as folder:
+    killed_owner(cache, JOB)
+    killed_owner(cache, "audit-armv6-0123abcd")
+    with cache.scratch("smoke-armv6") as folder:
         (folder / "file").write_text("x")
         assert cache.sweep() == 2
         assert [*cache.work.iterdir()] == [folder]
@@ -75,26 +80,26 @@ def test_sweep_spares_the_folder_of_another_living_process(cache: Cache) -> None
     child = os.fork()
     if not child:
         os.close(end_write)
-        with cache.scratch("theirs", exact=True):
+        with cache.scratch(JOB, exact=True):
             os.write(ready_write, b"x")
             os.read(end_read, 1)
         os._exit(0)
     assert os.read(ready_read, 1) == b"x"
     try:
         assert cache.sweep() == 0
-        assert (cache.work / "theirs").is_dir()
+        assert (cache.work / JOB).is_dir()
     finally:
         for handle in (end_write, end_read, ready_read, ready_write):
             os.close(handle)
         os.waitpid(child, 0)
-    assert not (cache.work / "theirs").exists()
+    assert not (cache.work / JOB).exists()
 
 
 def test_sweep_bears_folders_that_vanish_under_it(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run may end, and remove its folder, while this one looks at it."""
-    killed_owner(cache, "dead")
+    killed_owner(cache, JOB)
     there = list(cache.work.iterdir())
     monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / "vanished", *there]))
     assert cache.sweep() == 1

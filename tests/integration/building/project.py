@@ -15,6 +15,7 @@ from pathlib import Path
 
 from buildsys.app import ROOT, App, BuildResult, Settings
 from buildsys.doctor import verify_store
+from buildsys.ours import MARKER
 from buildsys.plan import Plan
 from buildsys.store import Artifact, Store
 
@@ -449,7 +450,10 @@ def new_checkout(
 
 def lend(cache: Path, warm: Path | None, *, own: bool) -> None:
     """Put the compiler caches of `warm` into a new cache."""
-    (cache / "go").mkdir(parents=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    # Ours from the beginning: a folder that holds anything is not taken for a cache.
+    (cache / MARKER).touch()
+    (cache / "go").mkdir()
     for name in ("zig", "go/build") if warm else ():
         assert warm is not None
         if own:
