@@ -15,7 +15,7 @@ from buildsys.bench import run as bench_run
 from buildsys.ci import verbs as ci_verbs
 from buildsys.ci.steps import GROUPS, steps
 from buildsys.clean import clean as remove
-from buildsys.clean import prune
+from buildsys.clean import prune, shrink
 from buildsys.cli.command import task
 from buildsys.cli.program import run as run_commands
 from buildsys.cli.scope import demand_scope
@@ -103,9 +103,12 @@ def build(
         if is_docker(backend):
             app.announce(planned)
             named = arch or list(app.project.targets)
-            sys.exit(docker_build(app, Order(named, only, profile, jobs, json), planned))
+            status = docker_build(app, Order(named, only, profile, jobs, json), planned)
+            shrink(app)
+            sys.exit(status)
         with app.progress.running():
             result = app.build(planned)
+        shrink(app)
         show.built(result, app.write_timings(planned), as_json=json)
         raise_failures(result)
 
@@ -489,6 +492,8 @@ def clean(
         app = App(Settings(cache=cache))
         if keep:
             gone = prune(app, app.plan(keep), dry=dry_run)
+            if not dry_run:
+                shrink(app)
         else:
             gone = remove(app, everything=everything, verdicts=verdicts, dry=dry_run)
         show.removed(gone, as_json=json)

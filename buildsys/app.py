@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class App:
     def __init__(self, settings: Settings, root: Path = ROOT) -> None:
         self.settings, self.root = settings, root
         self.timeline = Timeline()
+        self.began = time.time()
         self._unused: Callable[[], None] = lambda: None
         self.progress = Progress()
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from buildsys import ours
 from buildsys.app import App
+from buildsys.fetch import debian
+from buildsys.model import DebianSource
 from buildsys.output import Output
 from buildsys.plan import Plan
 from buildsys.remove import Remover
+from buildsys.trim import ENVIRONMENT, bound, trim
 
 
 def clean(app: App, *, everything: bool, verdicts: bool, dry: bool) -> Remover:
@@ -46,6 +50,40 @@ def _remove_root(root: Path, remover: Remover) -> None:
         for name in marks:
             (root / name).unlink(missing_ok=True)
         remover.empty(root)
+
+
+def shrink(app: App) -> Remover | None:
+    """Keep the caches below their bound, unless another run uses them; what was removed.
+
+    Nothing goes that this run used, or that a recipe or target of this checkout names.
+    """
+    limit = bound(os.environ)
+    with app.alone(wait=False) as got:
+        if limit is None or not got:
+            return None
+        remover = trim(app.cache, limit, app.began, _named(app))
+    if remover.removed:
+        app.progress.line(
+            f"cache: {remover.in_a_line()} not used for the longest time removed, to stay below "
+            f"{limit >> 30} GiB ({ENVIRONMENT})"
+        )
+    return remover
+
+
+def _named(app: App) -> set[Path]:
+    """The downloads from Debian, and the emulators, of this checkout's recipes and targets."""
+    project, cache = app.project, app.cache
+    files = [
+        debian.file_path(name, sha256, cache)
+        for loaded in project.recipes.values()
+        if isinstance(loaded.recipe.source, DebianSource)
+        for name, sha256 in loaded.recipe.source.files.items()
+    ]
+    for target in project.targets.values():
+        binaries = [target.emulator.package, target.machine and target.machine.kernel]
+        files += [debian.binary_path(one, cache) for one in binaries if one]
+    folders = {path.parent for path in files}
+    return folders | {cache.emulators / folder.name for folder in folders}
 
 
 def prune(app: App, plan: Plan, *, dry: bool = False) -> Remover:

@@ -82,6 +82,10 @@ class Remover:
             except OSError:
                 return
 
+    def in_a_line(self) -> str:
+        """What was removed, in short."""
+        return f"{len(self.removed)} entries, {self.size / 1024**3:.2f} GiB"
+
     def _forbidden(self, path: Path) -> str:
         if path.is_symlink():
             return f"it is a link to {path.readlink()}"

@@ -78,6 +78,8 @@ class Compressor:
     ) -> Path:
         place = self.cache.frames / name
         if _holds(place, sha256, read):
+            # By this time `trim` knows what was used.
+            os.utime(place)
             return place
         with self.cache.lock(f"frame-{name}"):
             if not _holds(place, sha256, read):

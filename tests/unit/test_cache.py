@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from buildsys import ours
 from buildsys.cache import ENVIRONMENT, Cache, default_root, disk_errors, unfinished, write_atomic
 from buildsys.errors import BuildsysError, DiskFullError
+from buildsys.inuse import alone, share
+from buildsys.mounts import mount_points, mounted_within
+from buildsys.remove import Remover
 
 pytestmark = pytest.mark.unit
 
@@ -218,3 +222,73 @@ def test_cache_that_cannot_be_made_says_how_to_move_it(tmp_path: Path) -> None:
     with pytest.raises(BuildsysError, match="cannot create the cache folder") as caught:
         Cache(tmp_path / "file").create()
     assert ENVIRONMENT in caught.value.action
+
+
+def test_sweep_leaves_what_is_not_ours(cache: Cache, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    (cache.work / "thesis").mkdir()
+    (cache.work / "thesis-20261130").mkdir()
+    (cache.work / JOB).symlink_to(precious)
+    remover = Remover()
+    assert cache.sweep(remover) == 0
+    assert {*remover.left} == {cache.work / n for n in ("thesis", "thesis-20261130", JOB)}
+    assert {p.name for p in cache.work.iterdir()} == {"thesis", "thesis-20261130", JOB}
+    assert (precious / "file").exists()
+
+
+def test_a_scratch_folder_has_a_name_that_sweeping_knows(cache: Cache) -> None:
+    with pytest.raises(ValueError, match="no name of a scratch folder"), cache.scratch("new"):
+        pass
+
+
+def test_a_claim_that_was_cut_goes_on(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / f".{ours.MARKER}.{JOB}.tmp").touch()
+    (root / ours.TAG).write_text(ours.TAG_TEXT)
+    assert not Cache(root).create()
+    assert {*ours.names_in(root)} >= {ours.MARKER, ours.TAG, "store"}
+
+
+def test_full_disk_while_marking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        with pytest.raises(DiskFullError):
+            Cache(tmp_path / "cache").create()
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert not Cache(tmp_path / "cache").create()
+
+
+def test_who_removes_waits_for_who_uses(cache: Cache) -> None:
+    class Run:
+        pass
+
+    said: list[str] = []
+    run = Run()
+    release = share(cache.in_use, run, lambda: said.append("no"))
+    with alone(cache.in_use, None) as got:
+        assert not got
+    other = share(cache.in_use, Run, lambda: said.append("no"))
+    other()
+    thread = threading.Timer(0.05, release)
+
+    def wait() -> None:
+        said.append("waits")
+        thread.start()
+
+    with alone(cache.in_use, wait) as got:
+        assert got
+    thread.join()
+    assert said == ["waits"]
+
+
+def test_mount_points_are_decoded() -> None:
+    text = rb"36 35 0:1 / /mnt/a\040b\134c rw shared:1 - tmpfs none rw" + b"\n"
+    assert mount_points(text) == [Path("/mnt/a b\\c")]
+    assert mounted_within(Path("/mnt"), mount_points(text))
+    assert not mounted_within(Path("/mnt/a"), mount_points(text))

@@ -137,6 +137,25 @@ def test_documents_that_are_not_whole(sums: bytes, record: bytes, words: str) ->
         read_record(sums, record, "here")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"k3s-armv6"', '"../k3s"'),
+        ('"k3s-armv6"', '".bashrc"'),
+        ('"k3s-armv6"', '".."'),
+        ('"tag": "', '"tag": "../../home/'),
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused(old: str, new: str) -> None:
+    text = RECORD.decode()
+    assert old in text
+    record = text.replace(old, new).encode()
+    sums = SUMS.decode().replace(old.strip('"'), new.strip('"'))
+    sums = sums.replace(hashlib.sha256(RECORD).hexdigest(), hashlib.sha256(record).hexdigest())
+    with pytest.raises(CorruptError, match="no record of a release"):
+        read_record(sums.encode(), record, "here")
+
+
 def test_sum_that_the_record_has_otherwise() -> None:
     other = SUMS.replace(hashlib.sha256(b"armv6").hexdigest().encode(), b"0" * 64)
     with pytest.raises(CorruptError, match="has other sums of k3s-armv6"):

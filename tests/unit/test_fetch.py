@@ -31,7 +31,7 @@ from buildsys.fetch import (
     go_module,
     log_name,
 )
-from buildsys.model import DebianSource, GoModuleSource, LocalSource
+from buildsys.model import DebianBinary, DebianSource, GoModuleSource, LocalSource
 from buildsys.report import Progress
 from buildsys.toolchain import Toolchain
 
@@ -315,3 +315,56 @@ def test_wrong_hash_is_not_tried_again(
     with pytest.raises(HashMismatchError):
         Fetcher(cache, TOOLS).fetch(go_source(cache), log)
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../../precious.zip", "/{}/precious.zip", "cache/download/../../../../precious.zip"]
+)
+def test_a_receipt_does_not_lead_out_of_the_cache(cache: Cache, tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious.zip"
+    precious.write_text("mine")
+    source = go_source(cache)
+    write_receipt(source, cache, zips={name.format(tmp_path): 1})
+    go_module._drop_cut(source, cache)
+    assert precious.read_text() == "mine"
+
+
+def test_words_of_go_do_not_lead_out_of_the_cache(cache: Cache, tmp_path: Path) -> None:
+    source = go_source(cache)
+    precious = tmp_path / "precious@v1"
+    precious.mkdir()
+    for module in ("../../../precious", str(tmp_path / "precious"), "a/../../../../precious"):
+        go_module.report_modified(source, cache, f"{module} v1: dir has been modified\n")
+    assert precious.is_dir()
+
+
+def test_downloads_of_two_pins_have_folders_of_their_own(
+    cache: Cache, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run's older package is no part of the next one's."""
+    content = {"1.0": b"older", "1:2.0": b"newer"}
+    monkeypatch.setattr(debian.apt, "configured", lambda *_: ["apt"])
+    monkeypatch.setattr(debian, "_known", lambda *_: True)
+
+    def download(argv: list[str], source: DebianBinary, _: Path, folder: Path) -> None:
+        version = source.version.replace(":", "%3a")
+        name = f"{source.package}_{version}_{source.architecture}.deb"
+        (folder / name).write_bytes(content[source.version])
+
+    monkeypatch.setattr(debian, "_call", download)
+    older, newer = (
+        DebianBinary(
+            package="one",
+            version=version,
+            suite="trixie",
+            architecture=architecture,
+            sha256=sha256(content[version]),
+        )
+        for version, architecture in (("1.0", "amd64"), ("1:2.0", "amd64"))
+    )
+    left = debian._download(["apt"], ("download",), older, cache, log)
+    assert [path.name for path in left.iterdir()] == ["one_1.0_amd64.deb"]
+    debian.fetch_binary(newer, cache, None, log)
+    assert debian.binary_path(newer, cache).read_bytes() == b"newer"
+    other = newer.model_copy(update={"architecture": "armhf"})
+    assert debian._download(["apt"], ("download",), other, cache, log) != left

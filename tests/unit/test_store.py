@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +182,23 @@ def test_discarding_twice_is_no_failure(store: Store, artifact: Artifact) -> Non
     store.discard(KEY)
     store.discard(KEY)
     assert store.get(KEY) is None
+
+
+@pytest.mark.parametrize("change", ["key", "path", "absolute path"])
+def test_a_record_that_leads_elsewhere_is_none(
+    store: Store, cache: Cache, artifact: Artifact, tmp_path: Path, change: str
+) -> None:
+    """By its key an entry would be moved aside, by their paths files be read."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("mine")
+    path = cache.store / KEY / RECORD
+    data = json.loads(path.read_text())
+    if change == "key":
+        data["key"] = "../../precious"
+    else:
+        data["files"][0]["path"] = "../" * 9 + "x" if change == "path" else str(precious / "file")
+    path.write_text(json.dumps(data))
+    assert store.get(KEY) is None
+    assert (precious / "file").read_text() == "mine"
+    assert not (cache.store / KEY).exists()

@@ -418,8 +418,8 @@ class Checkout:
     def leftovers(self) -> list[str]:
         """Whatever unfinished work left behind: in the cache or among the artifacts."""
         hidden = [p for f in ("store", "frames") for p in (self.cache / f).glob(".*")]
-        artifacts = self.root / "artifacts"
-        return [str(p) for p in [*(self.cache / "work").iterdir(), *hidden, *artifacts.glob(".*")]]
+        outputs = [p for f in ("artifacts", "docs") for p in (self.root / f).rglob(".*")]
+        return [str(p) for p in [*(self.cache / "work").iterdir(), *hidden, *outputs]]
 
     def damaged(self) -> list[str]:
         """What `doctor --store` finds."""

@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from buildsys.cache import unfinished
 from buildsys.run import ending_with_us
 
 from .project import (
@@ -30,7 +32,18 @@ from .project import (
 
 pytestmark = pytest.mark.integration
 
-KILLS = int(os.environ.get("K3S_TEST_KILLS", "50"))
+KILLS = int(os.environ.get("K3S_TEST_KILLS", "5"))
+"""How many kills: few are enough to see that it works, `test_a_hundred_kills` has the others."""
+
+SEED = os.environ.get("K3S_TEST_SEED", "")
+"""Chooses the moments; without it they are others in each run, and its own seed is printed."""
+
+
+def moments() -> random.Random:
+    """Where kills come from; what is printed repeats a run that failed."""
+    seed = SEED or str(random.SystemRandom().randrange(10**9))
+    print(f"K3S_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 def renew(checkout: Checkout, text: str) -> None:
@@ -56,20 +69,31 @@ def wait_for(word: str, process: subprocess.Popen[bytes], seconds: float = 30) -
 
 
 def test_random_kills(tmp_path: Path, warm: Path, nonce: str) -> None:
+    many_kills(tmp_path, warm, nonce, KILLS)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(tmp_path: Path, warm: Path, nonce: str) -> None:
+    many_kills(tmp_path, warm, nonce, 100)
+
+
+def many_kills(tmp_path: Path, warm: Path, nonce: str, count: int) -> None:
     checkout = new_checkout(tmp_path / "checkout", tmp_path / "cache", warm, own=True)
     checkout.standard(text=nonce)
-    places = random.Random(4)  # the same moments each time
+    places = moments()
     begin = time.monotonic()
     assert checkout.cli("build", "--arch", "armv6").code == 0
     whole = time.monotonic() - begin
     killed = 0
-    for turn in range(KILLS):
+    for turn in range(count):
         renew(checkout, f"{nonce}-{turn}")
         process = checkout.start("build", "--arch", "armv6")
+        moment = places.uniform(0, whole)
         try:
-            process.wait(places.uniform(0, whole))
+            process.wait(moment)
         except subprocess.TimeoutExpired:
             killed += 1
+        print(f"kill {turn} after {moment:.3f} s of {whole:.3f}")
         kill_group(process, signal.SIGKILL)
         assert settled(checkout.root, checkout.cache) == [], "outlived its parent"
 
@@ -79,7 +103,7 @@ def test_random_kills(tmp_path: Path, warm: Path, nonce: str) -> None:
         data = json.loads(done.text[done.text.index("{\n") :])
         assert {row["result"] for row in data["components"]} <= {"built", "cached"}
     assert checkout.damaged() == []
-    assert killed > KILLS / 4, (killed, whole)
+    assert count < 20 or killed > count / 4, (killed, whole)
     assert list(checkout.cache.glob("aside/*")) == [], "nothing was found damaged"
     # A cache that was never disturbed gives the same bytes.
     calm = Checkout(tmp_path / "calm", tmp_path / "calm cache")
@@ -143,3 +167,39 @@ def test_death_takes_the_job_with_it(
     checkout.c("k3s", {"main.c": fill(HELLO, text=nonce)})
     assert checkout.cli("build", "--arch", "armv6", "--only", "k3s").code == 0
     assert checkout.leftovers() == [], "the next run swept"
+
+
+def killed_writer(path: Path) -> None:
+    """Let another process die by kill -9 while it writes a file; its hidden beginning is left."""
+    child = os.fork()
+    if not child:
+        with suppress(BaseException), unfinished(path) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
+    os.waitpid(child, 0)
+
+
+def test_the_next_run_sweeps_beside_the_artifacts(checkout: Checkout, nonce: str) -> None:
+    """Also beside files that it does not write itself; what is another's stays."""
+    checkout.standard(text=nonce)
+    checkout.build()
+    artifacts = checkout.root / "artifacts"
+    tag = "release/download/v1.35.0+k3s-04e8f1b5.1"
+    ours = (
+        *("timings-armv6.json", "k3s-armv6", "k3s-armv6.json", "report.html"),
+        *("verdicts/armv6-audit.json", "verdicts/armv6-smoke.xml", "proven/armv6.json"),
+        *("image/index.json", f"image/blobs/sha256/{'0' * 64}"),
+        *(f"{tag}/release.json", f"{tag}/k3s-armv6", "release/latest/download/channels.json"),
+    )
+    theirs = [artifacts / ".mine.json.tmp", artifacts / f".mine.json.{'0' * 32}.tmp"]
+    for name in ours:
+        (artifacts / name).parent.mkdir(parents=True, exist_ok=True)
+        killed_writer(artifacts / name)
+    for path in theirs:
+        path.touch()
+    with unfinished(artifacts / "timings-armv6.json") as living:
+        living.write_text("theirs")
+        assert len([*artifacts.rglob(".*")]) == len(ours) + len(theirs) + 1
+        checkout.build()
+        assert {*artifacts.rglob(".*")} == {*theirs, living}

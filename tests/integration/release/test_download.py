@@ -56,6 +56,9 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "here"
     made.mkdir()
     (made / NAME).write_bytes(OLD)
+    files = {name: {"size": 1, "sha256": "0" * 64} for name in (NAME, "install.sh")}
+    before = {"tag": str(TAG), "files": files, "targets": {}}
+    (made / "release.json").write_text(json.dumps(before))
     return made
 
 
@@ -83,6 +86,33 @@ def test_second_run_receives_no_file_again(
     got(app, server.url, folder)
     after = len([path for path, _ in site.served if path.endswith((NAME, "install.sh"))])
     assert (before, after) == (2, 2)
+
+
+@pytest.mark.parametrize("name", [NAME, "install.sh", "release.json", "sha256sums.txt"])
+def test_a_file_of_somebody_is_not_replaced(
+    app: App, server: Server, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / name).write_text("{}\n")
+    with pytest.raises(NotWritableError, match=f"of no download: {folder}/{name}") as caught:
+        got(app, server.url, folder)
+    assert "--to" in caught.value.action
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (folder / name).read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("last", ["install.sh", NAME, "release.json"])
+def test_a_download_that_was_cut_between_files_goes_on(
+    app: App, server: Server, tmp_path: Path, last: str
+) -> None:
+    folder = tmp_path / "new"
+    got(app, server.url, folder)
+    order = ["install.sh", NAME, "release.json", "sha256sums.txt"]
+    for name in order[order.index(last) + 1 :]:
+        (folder / name).unlink()
+    got(app, server.url, folder)
+    assert {path.name for path in folder.iterdir()} == {*order}
 
 
 FAULTS: dict[str, tuple[str, list[Answer], type[BuildsysError], str]] = {
@@ -124,7 +154,7 @@ def test_bad_download_leaves_the_old_version(
     assert type(caught.value) is error
     assert "next: " in str(caught.value)
     assert (folder / NAME).read_bytes() == OLD
-    assert not (folder / "release.json").exists()
+    assert json.loads((folder / "release.json").read_text())["targets"] == {}
     server.faults.planned.clear()
     got(app, server.url, folder)
     assert (folder / NAME).read_bytes() == RIGHT
