@@ -177,6 +177,8 @@ class App:
 
         Returns what could not be fetched, by the source's label.
         """
+        if everything:
+            self.sweep()
         builder = self.builder(isolated=True)
         jobs = plan.jobs if everything else builder.missing(plan)
         sources = [source for job in jobs for source in wanted(job.loaded)]

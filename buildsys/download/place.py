@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -83,8 +86,7 @@ class Place:
             return path
         # Its name says of which content it is a part.
         part = folder / f".{file.name}.{file.sha256[:16]}.part"
-        with disk_errors(path, f"receiving {file.name}"):
-            folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors(path, f"receiving {file.name}"), _held(folder, part):
             if self._receive(where, part) and _unlike(part, file):
                 # What an earlier run left may have been wrong: once more, from the beginning.
                 part.unlink()
@@ -102,6 +104,7 @@ class Place:
             if check:
                 check(part)
             part.replace(path)
+            _sweep(folder, file.name)
         return path
 
     def _receive(self, where: str, part: Path) -> bool:
@@ -116,6 +119,31 @@ class Place:
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         return resumed
+
+
+@contextmanager
+def _held(folder: Path, part: Path) -> Iterator[None]:
+    """Let others see that `part` is at work, as long as the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with part.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if part.is_file() and not part.stat().st_size:
+                part.unlink()
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Remove what downloads of other versions left of the file, where none is at work."""
+    for path in folder.iterdir():
+        found = re.fullmatch(r"\.(.+)\.[0-9a-f]{16}\.part", path.name)
+        if not (found and found[1] == name and path.is_file()) or path.is_symlink():
+            continue
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.with_name(f"{path.name}-validator").unlink(missing_ok=True)
+            path.unlink()
 
 
 def _unlike(path: Path, file: Listed) -> str:
