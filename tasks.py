@@ -79,6 +79,7 @@ def fetch(
         **texts("debian-mirror", "go-proxy", "json", "all"),
         "arch": NAMED,
         "backend": "docker: the same build in a container (docs/docker.md); else native",
+        "draft": "compress quickly: larger files, for a try and never for a release",
     },
 )
 def build(
@@ -92,18 +93,19 @@ def build(
     debian_mirror: str = "",
     go_proxy: str = "",
     backend: str = NATIVE,
+    draft: bool = False,
     json: bool = False,
     all: bool = False,  # noqa: A002  the name of the option
 ) -> None:
     """Build k3s-ARCH and its airgap images: fetch, compile, bundle. Ends with a table."""
     with reported():
         app = App(Settings(cache, jobs, offline, debian_mirror, go_proxy))
-        planned = app.plan(arch, only, profile)
+        planned = app.plan(arch, only, profile, draft=draft)
         demand_scope("build", arch, all, app.project.targets)
         if is_docker(backend):
             app.announce(planned)
-            named = arch or list(app.project.targets)
-            status = docker_build(app, Order(named, only, profile, jobs, json), planned)
+            order = Order(arch or list(app.project.targets), only, profile, jobs, draft, json)
+            status = docker_build(app, order, planned)
             shrink(app)
             sys.exit(status)
         with app.progress.running():

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path, PurePath
+from typing import cast
 
 from rich.console import Console
 
 from buildsys.actions import runner
 from buildsys.archive import deb_member, deb_members
 from buildsys.build import Builder, Built
-from buildsys.bundle import Bundle, Bundler
+from buildsys.bundle import Bundle, Bundler, BundleTasks
 from buildsys.cache import Cache, default_root, disk_errors, write_atomic
 from buildsys.doctor import Finding, examine
 from buildsys.emulator import Emulator, find_emulator, runs
@@ -140,7 +141,14 @@ class App:
         """The output folder."""
         return self.root / "artifacts"
 
-    def plan(self, targets: Sequence[str], only: Sequence[str] = (), profile: str = FULL) -> Plan:
+    def plan(
+        self,
+        targets: Sequence[str],
+        only: Sequence[str] = (),
+        profile: str = FULL,
+        *,
+        draft: bool = False,
+    ) -> Plan:
         """The plan for `targets`, or for every target where none is named."""
         chosen = targets or tuple(self.project.targets)
         return make_plan(
@@ -150,6 +158,7 @@ class App:
             only,
             profile,
             self.toolchain.style_versions,
+            draft=draft,
         )
 
     def builder(self, isolated: bool) -> Builder:
@@ -169,7 +178,12 @@ class App:
     def bundler(self) -> Bundler:
         """What makes executables and airgap images."""
         return Bundler(
-            self.project, self.cache, self.timeline, self.artifacts, self.toolchain.go_version
+            self.project,
+            self.cache,
+            self.timeline,
+            self.artifacts,
+            self.toolchain.go_version,
+            lambda name: self.progress.step("compress", name),
         )
 
     def fetch(self, plan: Plan, *, everything: bool = False) -> dict[str, BuildsysError]:
@@ -227,7 +241,8 @@ class App:
         """Fetch, build, bundle. Raises only what stops everything; see `raise_failures`."""
         # A run that was killed at its very end left all that this one wants, and its folder.
         self.sweep()
-        if current := self.current(plan):
+        kept = self.kept(plan)
+        if current := self.current(plan, kept):
             return current
         self.announce(plan)
         isolated = can_isolate()
@@ -237,11 +252,14 @@ class App:
         if not isolated:
             self.progress.line(f"note: {NOT_ISOLATED}", style="yellow")
             runner().warn("not isolated", NOT_ISOLATED)
+        bundler = self.bundler()
+        due = [
+            BundleTasks(bundler, one, self.progress) for one in plan.bundles if one.key not in kept
+        ]
         with disk_errors(self.cache.root, "building"):
-            outcomes = self.builder(isolated).build(plan, unfetched)
-        unbundled: dict[str, BuildsysError] = {}
-        bundles = tuple(self._bundle(plan, outcomes, unbundled))
-        return BuildResult(plan, outcomes, bundles, unbundled)
+            further = [task for one in due for task in one.tasks()]
+            outcomes = self.builder(isolated).build(plan, unfetched, further)
+        return _result(plan, outcomes, kept, due)
 
     def announce(self, plan: Plan) -> None:
         """Say what a build of the plan does; times are those that this store's artifacts took."""
@@ -256,33 +274,21 @@ class App:
         """How many run at a time: all cores unless --jobs says otherwise."""
         return self.settings.jobs or len(os.sched_getaffinity(0))
 
-    def current(self, plan: Plan) -> BuildResult | None:
-        """The result of a former run, if it left everything of the plan, unchanged."""
+    def kept(self, plan: Plan) -> dict[str, Bundle]:
+        """The plan's bundles that a former run left unchanged, by their keys."""
+        bundler = self.bundler()
+        return {one.key: found for one in plan.bundles if (found := bundler.current(one))}
+
+    def current(self, plan: Plan, kept: Mapping[str, Bundle]) -> BuildResult | None:
+        """The result of a former run, if it left everything of the plan, `kept` among it."""
         store = Store(self.cache)
         found = {job.id: store.get(job.key) for job in plan.jobs}
-        bundles = tuple(b for one in plan.bundles if (b := self.bundler().current(one)))
-        if not plan.bundles or len(bundles) < len(plan.bundles):
+        if not plan.bundles or len(kept) < len(plan.bundles):
             return None
         outcomes = {name: Outcome(Built(a, cached=True)) for name, a in found.items() if a}
-        return BuildResult(plan, outcomes, bundles) if len(outcomes) == len(found) else None
-
-    def _bundle(
-        self, plan: Plan, outcomes: dict[str, Outcome[Built]], failed: dict[str, BuildsysError]
-    ) -> Iterator[Bundle]:
-        for bundle in plan.bundles:
-            artifacts = {
-                job.recipe: outcome.result.artifact
-                for job in bundle.jobs
-                if (outcome := outcomes[job.id]).result
-            }
-            if len(artifacts) == len(bundle.jobs):
-                name = f"k3s-{bundle.suffix}"
-                try:
-                    with self.progress.step("bundle", name):
-                        yield self.bundler().make(bundle, artifacts)
-                except BuildsysError as error:
-                    failed[name] = error
-                    self.progress.failed(name, error)
+        if len(outcomes) < len(found):
+            return None
+        return BuildResult(plan, outcomes, tuple(kept.values()))
 
     def targets(self, names: Sequence[str]) -> list[Target]:
         """The named targets, or all. Raises `UnknownNameError`."""
@@ -304,6 +310,27 @@ class App:
         if times["spans"] or not path.exists():
             write_atomic(path, (json.dumps(times, indent=1) + "\n").encode())
         return path
+
+
+def built_of(outcomes: Mapping[str, Outcome[object]], plan: Plan) -> dict[str, Outcome[Built]]:
+    """How the plan's jobs ended, of all that ended."""
+    return {job.id: cast("Outcome[Built]", outcomes[job.id]) for job in plan.jobs}
+
+
+def _result(
+    plan: Plan,
+    outcomes: Mapping[str, Outcome[object]],
+    kept: Mapping[str, Bundle],
+    due: Iterable[BundleTasks],
+) -> BuildResult:
+    made = {one.plan.key: one.made(outcomes) for one in due}
+    ended = [(f"k3s-{one.suffix}", kept.get(one.key) or made[one.key]) for one in plan.bundles]
+    return BuildResult(
+        plan,
+        built_of(outcomes, plan),
+        tuple(bundle for _, bundle in ended if isinstance(bundle, Bundle)),
+        {name: error for name, error in ended if isinstance(error, BuildsysError)},
+    )
 
 
 def raise_failures(result: BuildResult) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from buildsys.report import Progress, Timeline
 from buildsys.sandbox import Sandbox
 from buildsys.scheduler import Outcome, Task, run_graph
 from buildsys.store import Artifact, Store
-from buildsys.styles import HOST_TOOLS, STYLES, Context
+from buildsys.styles import CORE_MIB, HOST_TOOLS, STYLES, Context
 from buildsys.toolchain import WRAPPERS, Toolchain
 
 
@@ -39,7 +39,10 @@ class Built:
 
 @dataclass(frozen=True)
 class Builder:
-    """What building needs to know. `jobs` bounds both parallel jobs and each one's own -j."""
+    """What building needs to know. `jobs` is the number of cores: so many jobs run at most.
+
+    How many cores each may use itself, the scheduler says.
+    """
 
     project: Project
     cache: Cache
@@ -61,26 +64,25 @@ class Builder:
         return [job for job in plan.jobs if self.store.get(job.key) is None]
 
     def build(
-        self, plan: Plan, unfetched: Mapping[str, BuildsysError] | None = None
-    ) -> dict[str, Outcome[Built]]:
-        """Build every job of the plan; how each ended, by the job's id.
+        self,
+        plan: Plan,
+        unfetched: Mapping[str, BuildsysError] | None = None,
+        further: Iterable[Task[object]] = (),
+    ) -> dict[str, Outcome[object]]:
+        """Build every job of the plan, and do what is `further` to do; how each ended, by its name.
 
-        A job whose source is among `unfetched` (by label) ends with that error, the others go on.
-        Raises `MissingSourceError` and `MissingToolError` before the first compiler starts.
+        A job's name is its id, and its result a `Built`. A job whose source is among `unfetched`
+        (by label) ends with that error, the others go on. Raises `MissingSourceError` and
+        `MissingToolError` before the first compiler starts.
         """
         failed = unfetched or {}
         missing = self.missing(plan)
         self._preflight([job for job in missing if not _unfetched(job, failed)])
         tasks = [
-            Task(
-                job.id,
-                tuple(need.id for need in job.needs),
-                job.loaded.recipe.memory_mib,
-                lambda job=job: self.make(job, failed),  # type: ignore[misc]
-            )
+            task_of(job, lambda cores, job=job: self.make(job, failed, cores))  # type: ignore[misc]
             for job in plan.jobs
         ]
-        return run_graph(tasks, slots=self.jobs, memory_mib=self.memory_mib)
+        return run_graph([*tasks, *further], slots=self.jobs, memory_mib=self.memory_mib)
 
     def _preflight(self, missing: list[Job]) -> None:
         sources = [source for job in missing for source in wanted(job.loaded)]
@@ -98,7 +100,7 @@ class Builder:
                 "(or `invoke setup --for build`)",
             )
 
-    def make(self, job: Job, unfetched: Mapping[str, BuildsysError]) -> Built:
+    def make(self, job: Job, unfetched: Mapping[str, BuildsysError], cores: int) -> Built:
         """The job's artifact: from the store, or built now. Raises any `BuildsysError`."""
         if stored := self.store.get(job.key):
             return Built(stored, cached=True)
@@ -113,26 +115,32 @@ class Builder:
                 if stored := self.store.get(job.key):
                     return Built(stored, cached=True)
                 with self.progress.step("build", job.id):
-                    return Built(self._build(job), cached=False)
+                    return Built(self._build(job, cores), cached=False)
         except BuildsysError as error:
             self.progress.failed(job.id, error)
             raise
 
-    def _build(self, job: Job) -> Artifact:
+    def _build(self, job: Job, cores: int) -> Artifact:
         start = time.monotonic()
-        with self.prepared(job) as context:
+        with self.prepared(job, cores) as context:
             begin = time.monotonic()
             STYLES[job.loaded.recipe.style](context)
-            self.timeline.add("compile", job.id, begin)
+            used = context.finished
+            cpu = sum(one.cpu_seconds for one in used)
+            peak = max((one.peak_mib for one in used), default=0.0)
+            self.timeline.add("compile", job.id, begin, cpu, peak)
             return self._store(job, context, start)
 
     @contextmanager
-    def prepared(self, job: Job) -> Iterator[Context]:
-        """The job's sandbox with its source unpacked and patched, for as long as the block runs."""
+    def prepared(self, job: Job, cores: int = 0) -> Iterator[Context]:
+        """The job's sandbox with its source unpacked and patched, for as long as the block runs.
+
+        Its commands use so many cores, or all.
+        """
         log = self.cache.logs / f"{job.id}.log"
         log.write_bytes(b"")
         with self.cache.scratch(job.key[:32], exact=True) as work:
-            context = self._context(job, work, self._needed(job), log)
+            context = self._context(job, work, self._needed(job), log, cores or self.jobs)
             context.sandbox.prepare()
             _install_wrappers(context)
             self._unpack(job, context)
@@ -148,7 +156,9 @@ class Builder:
             needed[need.recipe] = artifact
         return needed
 
-    def _context(self, job: Job, work: Path, needed: Mapping[str, Artifact], log: Path) -> Context:
+    def _context(
+        self, job: Job, work: Path, needed: Mapping[str, Artifact], log: Path, cores: int
+    ) -> Context:
         shared = {
             "go": self.toolchain.go,
             "zig": self.toolchain.zig,
@@ -184,7 +194,7 @@ class Builder:
             "RANLIB": "ranlib",
             "STRIP": "strip",
         }
-        return Context(recipe, target, sandbox, self.cache, self.toolchain, env, self.jobs, log)
+        return Context(recipe, target, sandbox, self.cache, self.toolchain, env, cores, log)
 
     def _unpack(self, job: Job, context: Context) -> None:
         begin = time.monotonic()
@@ -226,6 +236,13 @@ class Builder:
         )
         self.timeline.add("store", job.id, begin)
         return artifact
+
+
+def task_of(job: Job, work: Callable[[int], object]) -> Task[object]:
+    """The job in a graph."""
+    recipe = job.loaded.recipe
+    needs = tuple(need.id for need in job.needs)
+    return Task(job.id, needs, recipe.memory_mib, work, CORE_MIB[recipe.style])
 
 
 def _c_environment(recipe: Recipe, target: Target) -> dict[str, str]:

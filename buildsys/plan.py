@@ -22,7 +22,7 @@ ANY = "any"
 PLAN_VERSION = 1
 """Part of every key: raised when the meaning of a key changes."""
 
-BUNDLE_VERSION = 2
+BUNDLE_VERSION = 3
 """Part of every bundle's key: raised when the same artifacts are put together differently."""
 
 STYLE_VERSIONS: Mapping[str, int] = {
@@ -61,6 +61,7 @@ class BundlePlan:
 
     `members` go into the executable, as do `embedded`, a part of `images`, as image archives.
     `images` are in the order of the airgap file. `without` are k3s's names of what is left out.
+    A `draft` is compressed quickly, and never released.
     """
 
     target: str
@@ -71,6 +72,7 @@ class BundlePlan:
     images: tuple[Job, ...]
     embedded: tuple[Job, ...]
     without: tuple[str, ...]
+    draft: bool = False
 
     @property
     def suffix(self) -> str:
@@ -80,7 +82,12 @@ class BundlePlan:
     @property
     def jobs(self) -> tuple[Job, ...]:
         """All jobs whose artifacts it is made of."""
-        return (*self.members, *self.images, self.launcher)
+        return (*self.pressed, self.launcher)
+
+    @property
+    def pressed(self) -> tuple[Job, ...]:
+        """Those whose files are compressed."""
+        return (*self.members, *self.images)
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,7 @@ class Plan:
                 {
                     "target": b.target,
                     "profile": b.profile,
+                    "draft": b.draft,
                     "key": b.key,
                     "members": [job.recipe for job in (*b.members, b.launcher)],
                     "images": [job.recipe for job in b.images],
@@ -124,6 +132,8 @@ def make_plan(
     only: Iterable[str] = (),
     profile: str = FULL,
     style_tools: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    *,
+    draft: bool = False,
 ) -> Plan:
     """Plan the build of `targets`; `only` restricts it to some recipes and what they need.
 
@@ -150,7 +160,7 @@ def make_plan(
         of_target = _jobs(project, target, toolchain, style_tools, names)
         jobs |= {job.id: job for job in of_target}
         if not chosen and any(job.loaded.recipe.output.into == "launcher" for job in of_target):
-            bundles.append(_bundle(project, target, profile, of_target))
+            bundles.append(_bundle(project, target, profile, of_target, draft=draft))
     return Plan(tuple(jobs.values()), tuple(bundles))
 
 
@@ -265,7 +275,9 @@ def building_part(recipe: Recipe) -> dict[str, Any]:
     return part
 
 
-def _bundle(project: Project, target: Target, profile: str, jobs: list[Job]) -> BundlePlan:
+def _bundle(
+    project: Project, target: Target, profile: str, jobs: list[Job], *, draft: bool
+) -> BundlePlan:
     by_place: dict[str, list[Job]] = {"executable": [], "launcher": [], "image": [], "build": []}
     for job in jobs:
         by_place[job.loaded.recipe.output.into].append(job)
@@ -286,10 +298,11 @@ def _bundle(project: Project, target: Target, profile: str, jobs: list[Job]) -> 
             "launcher": launcher.key,
             "images": {job.recipe: [job.key, _image_part(job)] for job in images},
             "without": without,
+            "draft": draft,
         }
     )
     return BundlePlan(
-        target.name, profile, key, launcher, members, images, embedded, tuple(without)
+        target.name, profile, key, launcher, members, images, embedded, tuple(without), draft
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 import time
@@ -22,12 +23,18 @@ TOOL_KINDS = frozenset({"fetch", "compile", "compress"})
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of work: its kind, its subject, begin and end in seconds of the monotonic clock."""
+    """A piece of work: its kind, its subject, begin and end in seconds of the monotonic clock.
+
+    Where it was measured, `cpu` has the CPU seconds, and `peak_mib` the memory of the largest
+    process.
+    """
 
     kind: str
     name: str
     begin: float
     end: float
+    cpu: float = 0.0
+    peak_mib: float = 0.0
 
 
 @dataclass
@@ -37,9 +44,11 @@ class Timeline:
     begin: float = field(default_factory=time.monotonic)
     spans: list[Span] = field(default_factory=list)
 
-    def add(self, kind: str, name: str, begin: float) -> None:
+    def add(
+        self, kind: str, name: str, begin: float, cpu: float = 0.0, peak_mib: float = 0.0
+    ) -> None:
         """Record a span that ends now."""
-        self.spans.append(Span(kind, name, begin, time.monotonic()))
+        self.spans.append(Span(kind, name, begin, time.monotonic(), cpu, peak_mib))
 
     def covered(self, kinds: frozenset[str]) -> float:
         """Seconds of wall time in which at least one span of `kinds` ran."""
@@ -50,13 +59,26 @@ class Timeline:
                 reached = span.end
         return total
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds of this process and all that it waited for, by who used them."""
+        spent = {
+            name: sum(span.cpu for span in self.spans if span.kind == kind)
+            for name, kind in (("compilers", "compile"), ("compression", "compress"))
+        }
+        used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        whole = sum(one.ru_utime + one.ru_stime for one in used)
+        # Clocks of threads are read in ticks.
+        spent["rest"] = max(0.0, whole - sum(spent.values()))
+        return {name: round(seconds, 1) for name, seconds in spent.items()}
+
     def as_json(self) -> dict[str, object]:
-        """Wall seconds, the share of tools in it, seconds by kind and every span."""
+        """Wall seconds, the share of tools in it, CPU seconds, seconds by kind and every span."""
         wall = time.monotonic() - self.begin
         kinds = sorted({span.kind for span in self.spans})
         return {
             "wall_seconds": round(wall, 3),
             "tool_share": round(self.covered(TOOL_KINDS) / wall, 4) if wall else 0.0,
+            "cpu_seconds": self.cpu_seconds(),
             "seconds_by_kind": {k: round(self.covered(frozenset({k})), 3) for k in kinds},
             "spans": [
                 {
@@ -64,6 +86,8 @@ class Timeline:
                     "name": s.name,
                     "begin": round(s.begin - self.begin, 3),
                     "end": round(s.end - self.begin, 3),
+                    **({"cpu": round(s.cpu, 2)} if s.cpu else {}),
+                    **({"peak_mib": round(s.peak_mib, 1)} if s.peak_mib else {}),
                 }
                 for s in self.spans
             ],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,9 +32,9 @@ TAIL_LINES = 25
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended well: wall seconds and peak resident memory of its largest process."""
+    """A command that ended well: CPU seconds of all its processes, peak memory of the largest."""
 
-    seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
@@ -55,17 +55,15 @@ def run(
     the log says that the disk was full; `MissingToolError` where the program does not exist.
     """
     title = name or Path(argv[0]).name
-    start = time.monotonic()
     with log.open("ab") as out:
         offset = out.tell()
         out.write(f"$ {shlex.join(shown or argv)}\n".encode())
         out.flush()
         process = _start(argv, out, subprocess.STDOUT, env, cwd)
         status, usage = _wait(process)
-    seconds = time.monotonic() - start
     if status != 0:
         raise _explain(title, status, log, offset)
-    return Finished(seconds, usage / 1024)
+    return Finished(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def output(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path) -> str:
@@ -131,11 +129,11 @@ def ending_with_us(argv: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", _ORPHAN, "sh", str(os.getpid()), *argv]
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Wait; return the exit status (negative: signal) and the peak resident KiB."""
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
+    """Wait; return the exit status (negative: signal) and what it used."""
     _, raw, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(raw)
-    return process.returncode, usage.ru_maxrss
+    return process.returncode, usage
 
 
 @contextmanager

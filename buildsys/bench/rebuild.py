@@ -58,7 +58,8 @@ def run() -> None:
 
 def _once() -> Rebuild:
     app = App(Settings())
-    if not app.current(app.plan([TARGET])):
+    plan = app.plan([TARGET])
+    if not app.current(plan, app.kept(plan)):
         raise BuildsysError("nothing to change yet", action=f"run `invoke build --arch {TARGET}`")
     with app.cache.scratch("bench") as root:
         for folder in ("recipes", "toolchains"):

@@ -6,7 +6,9 @@ length, sha256 of the manifest. The manifest is text, which the launcher (`recip
 as well. Its lines, in this order; offsets and lengths are places in the executable, in bytes:
 
     k3s-bundle 1
-    target NAME, version TEXT, commit HEX, go TEXT, cpu NAME, data SHA256    (a line for each)
+    target NAME, version TEXT, commit HEX, go TEXT, cpu NAME    (a line for each)
+    draft yes                       only where it was compressed quickly; `k3s --version` says so
+    data SHA256
     default COMMANDS BELOW-MIB KIND NAME=VALUE WHY      what is set where the user chose nothing
     without COMPONENT                                   what the server is told not to deploy
     image LENGTH SHA256 OFFSET FILE-NAME                sha256 over the archive's own bytes
@@ -80,6 +82,14 @@ def read_manifest(executable: Path) -> Manifest:
     """The manifest of an executable. Raises `CorruptError`."""
     with executable.open("rb") as file:
         return manifest_in(file, executable)
+
+
+def is_draft(executable: Path) -> bool:
+    """Whether it is an executable of this project that says so."""
+    try:
+        return read_manifest(executable).draft
+    except CorruptError:
+        return False
 
 
 def has_footer(file: BinaryIO) -> bool:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from buildsys.bundle.frame import Compressor
+from buildsys.bundle.frame import DRAFT, RELEASE, Compressor
 from buildsys.bundle.images import ImageMaker, MadeImage, demand_space, size_of, write_parts
 from buildsys.bundle.layout import assemble
 from buildsys.bundle.manifest import Default, Embedded, Entry, Manifest
@@ -39,14 +39,23 @@ class Bundle:
 
 
 @dataclass(frozen=True)
+class Pressed:
+    """What a bundle takes of one artifact: the frame of each file by its sha256, or its image."""
+
+    frames: Mapping[str, Path]
+    image: MadeImage | None = None
+
+
+@dataclass(frozen=True)
 class Bundler:
-    """Makes bundles in the folder `artifacts`."""
+    """Makes bundles in the folder `artifacts`; `shown` surrounds each compression by its name."""
 
     project: Project
     cache: Cache
     timeline: Timeline
     artifacts: Path
     go_version: str
+    shown: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def current(self, plan: BundlePlan) -> Bundle | None:
         """The bundle of a former run, if it is there, unchanged and of this plan.
@@ -66,23 +75,57 @@ class Bundler:
             return None
         return Bundle(path, record, cached=True)
 
-    def make(self, plan: BundlePlan, artifacts: Mapping[str, Artifact]) -> Bundle:
-        """Write the bundle's files; each appears whole or not at all, the JSON last.
+    def press(self, plan: BundlePlan, artifact: Artifact, threads: int = 1) -> Pressed:
+        """Compress what the bundle takes of an artifact, unless that was done before.
 
         Raises `CorruptError` for a damaged store entry, `CheckError` for an image of another
-        platform, `BudgetError`, `DiskFullError`.
+        platform, `DiskFullError`.
+        """
+        Store(self.cache).verify(artifact)
+        if any(job.recipe == artifact.recipe for job in plan.images):
+            recipe = self.project.recipes[artifact.recipe].recipe
+            with self.cache.scratch(f"layer-{artifact.recipe}") as scratch:
+                made = self.images(plan).make(recipe, artifact, scratch, threads)
+            return Pressed({}, made)
+        compressor = self._compressor(plan)
+        files = {file.sha256: artifact.path(file.path) for file in artifact.files if not file.link}
+        return Pressed({sha: compressor.frame(path, sha, threads) for sha, path in files.items()})
+
+    def make(
+        self,
+        plan: BundlePlan,
+        artifacts: Mapping[str, Artifact],
+        pressed: Mapping[str, Pressed] | None = None,
+    ) -> Bundle:
+        """Write the bundle's files; each appears whole or not at all, the JSON last.
+
+        `pressed` has what `press` made of members and images, by their recipes; without it, that
+        comes first. Raises what `press` raises, and `BudgetError`.
         """
         if current := self.current(plan):
             return current
-        store = Store(self.cache)
-        for artifact in artifacts.values():
-            store.verify(artifact)
+        Store(self.cache).verify(artifacts[plan.launcher.recipe])
         with (
             self.cache.scratch(f"bundle-{plan.suffix}") as scratch,
             disk_errors(self.artifacts, f"bundling k3s-{plan.suffix}"),
         ):
             self.artifacts.mkdir(exist_ok=True)
-            return _Making(self, plan, artifacts, scratch).run()
+            if pressed is None:
+                pressed = {j.recipe: self.press(plan, artifacts[j.recipe]) for j in plan.pressed}
+            return _Making(self, plan, artifacts, pressed, scratch).run()
+
+    def images(self, plan: BundlePlan) -> ImageMaker:
+        """What makes the plan's images."""
+        return ImageMaker(self.project.targets[plan.target], self._compressor(plan))
+
+    def _compressor(self, plan: BundlePlan) -> Compressor:
+        window = self.project.targets[plan.target].executable.window_mib
+        effort = DRAFT if plan.draft else RELEASE
+
+        def shown(name: str) -> AbstractContextManager[object]:
+            return self.shown(f"{name} for {plan.suffix}")
+
+        return Compressor(self.cache, self.timeline, window, effort, shown)
 
     def record_path(self, plan: BundlePlan) -> Path:
         """Where the bundle's JSON lies."""
@@ -93,26 +136,23 @@ class _Making:
     """One bundle in the making; its large files lie in the output folder under hidden names."""
 
     def __init__(
-        self, bundler: Bundler, plan: BundlePlan, artifacts: Mapping[str, Artifact], scratch: Path
+        self,
+        bundler: Bundler,
+        plan: BundlePlan,
+        artifacts: Mapping[str, Artifact],
+        pressed: Mapping[str, Pressed],
+        scratch: Path,
     ) -> None:
-        self.bundler, self.plan, self.artifacts, self.scratch = bundler, plan, artifacts, scratch
+        self.bundler, self.plan, self.artifacts = bundler, plan, artifacts
+        self.pressed, self.scratch = pressed, scratch
         self.target = bundler.project.targets[plan.target]
-        window = self.target.executable.window_mib
-        self.compressor = Compressor(bundler.cache, bundler.timeline, window)
-        self.maker = ImageMaker(self.target, self.compressor, scratch)
+        self.maker = bundler.images(plan)
 
     def run(self) -> Bundle:
         plan, bundler = self.plan, self.bundler
-        recipes = {name: loaded.recipe for name, loaded in bundler.project.recipes.items()}
-        laid = self.maker.lay(recipes, [self.artifacts[job.recipe] for job in plan.images])
-        contents = list(self._contents())
-        # Once for all archives: to ask for a frame is to unpack and compare it.
-        made = self.compressor.frames(
-            {one.image.layer.sha256: one.layer for one in laid}
-            | {entry.sha256: path for entry, path in contents}
-        )
-        images = [MadeImage(one.image, one.layer, made[one.image.layer.sha256]) for one in laid]
-        frames = [(entry, made[entry.sha256]) for entry, _ in contents]
+        found = (self.pressed[job.recipe].image for job in plan.images)
+        images = [image for image in found if image]
+        frames = list(self._frames())
         begin = time.monotonic()
         with self._written(images, frames) as (files, manifest):
             record = record_of(plan, bundler.project, manifest, self.artifacts, images, files)
@@ -124,16 +164,16 @@ class _Making:
         bundler.timeline.add("bundle", plan.suffix, begin)
         return Bundle(bundler.artifacts / f"k3s-{plan.suffix}", record, cached=False)
 
-    def _contents(self) -> Iterator[tuple[Entry, Path]]:
-        """Each file of the executable and where it lies, the listings last."""
+    def _frames(self) -> Iterator[tuple[Entry, Path]]:
+        """Each file of the executable and its frame, the listings last."""
         members = [self.artifacts[job.recipe] for job in self.plan.members]
         for artifact in members:
             for file in artifact.files:
                 if not file.link:
-                    yield entry_of(file), artifact.path(file.path)
+                    yield entry_of(file), self.pressed[artifact.recipe].frames[file.sha256]
         for name, data in listings(f for artifact in members for f in artifact.files).items():
             path = self.scratch / Path(name).name
-            path.write_bytes(data)
+            path.write_bytes(self.maker.compressor.small_frame(data))
             yield Entry(name, 0o644, len(data), hashlib.sha256(data).hexdigest()), path
 
     @contextmanager
@@ -174,7 +214,7 @@ class _Making:
             if made.image.recipe in wanted:
                 path = self.scratch / EMBEDDED_NAME.format(made.image.recipe)
                 with path.open("wb") as out:
-                    write_parts(self.maker.packed(made), out)
+                    self.maker.pack(made, out)
                 yield Embedded(path.name, path.stat().st_size, file_sha256(path)), path
 
     def _executable(
@@ -205,6 +245,7 @@ class _Making:
             version=k3s.version,
             commit=(commit or "")[:8],
             go=self.bundler.go_version,
+            draft=self.plan.draft,
             cpu=self.target.executable.cpu,
             files=tuple(entry for entry, _ in frames),
             links={f.path: f.link for member in members for f in member.files if f.link},

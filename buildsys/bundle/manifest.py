@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -73,7 +73,7 @@ class Manifest:
     """What the launcher is told. `links` maps a path to its symlink's text.
 
     `without` names the packaged components of k3s that a server is told not to deploy, `defaults`
-    what is set where the user chose nothing.
+    what is set where the user chose nothing. A `draft` was compressed quickly: its version says so.
     """
 
     target: str
@@ -86,6 +86,7 @@ class Manifest:
     images: tuple[Embedded, ...] = ()
     without: tuple[str, ...] = ()
     defaults: tuple[Default, ...] = ()
+    draft: bool = False
 
     @property
     def data(self) -> str:
@@ -96,6 +97,12 @@ class Manifest:
         lines = [f"file {f.mode:04o} {f.size} {f.sha256} {f.path}" for f in self.files]
         lines += [f"link {path} {text}" for path, text in sorted(self.links.items())]
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+    @property
+    def said(self) -> str:
+        """What `k3s --version` prints, without its last line break."""
+        draft = " draft" if self.draft else ""
+        return f"k3s version {self.version} ({self.commit}){draft}\ngo version {self.go}"
 
     def at(self, frames: Iterable[tuple[int, int]], images: Iterable[tuple[int, int]]) -> Manifest:
         """The manifest with each file's frame and each image at (offset, length)."""
@@ -118,6 +125,7 @@ class Manifest:
             f"commit {self.commit}",
             f"go {self.go}",
             f"cpu {self.cpu}",
+            *(["draft yes"] if self.draft else []),
             f"data {self.data}",
             *(f"default {default.line}" for default in self.defaults),
             *(f"without {component}" for component in self.without),
@@ -172,10 +180,17 @@ def decode(text: str) -> Manifest:
         _distinct(images),
         tuple(without),
         tuple(defaults),
+        _draft(heads),
     )
     if manifest.data != heads["data"]:
         raise ValueError("its data hash is not that of its lines")
     return manifest
+
+
+def _draft(heads: Mapping[str, str]) -> bool:
+    if heads.get("draft", "yes") != "yes":
+        raise ValueError(f"{heads['draft']!r} is no answer to whether it is a draft")
+    return "draft" in heads
 
 
 def _inner(path: str) -> str:

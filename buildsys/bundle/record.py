@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +45,7 @@ def record_of(
         "profile": plan.profile,
         "version": manifest.version,
         "go": manifest.go,
+        "draft": manifest.draft,
         "key": plan.key,
         **executable,
         "embedded_size": sum(image.length for image in manifest.images),
@@ -74,6 +76,14 @@ def record_of(
         "lacking": dict(_lacking(plan.target, project)),
         "missing": missing_of(project),
     }
+
+
+def is_draft(path: Path) -> bool:
+    """Whether the bundle whose record lies at `path` is a draft; not where there is none."""
+    try:
+        return bool(json.loads(path.read_text("utf-8")).get("draft"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def missing_of(project: Project) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Order:
     only: Sequence[str]
     profile: str
     jobs: int
+    draft: bool
     json: bool
 
     def argv(self, cache: str) -> list[str]:
@@ -59,6 +60,7 @@ class Order:
         words += [f"--arch={name}" for name in self.arch]
         words += [f"--only={name}" for name in self.only]
         words += [f"--jobs={self.jobs}"] if self.jobs else []
+        words += ["--draft"] if self.draft else []
         return [*words, "--json"] if self.json else words
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from buildsys.app import App
 from buildsys.bundle import Bundler
+from buildsys.bundle.record import is_draft
 from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import ReleaseRefusedError
 from buildsys.model import Target
@@ -100,6 +101,12 @@ class Releasing:
     def unmade(self) -> tuple[str, ...]:
         """Targets whose files are not there as the plan has them."""
         return tuple(b.target for b in self.plan.bundles if not self.bundler.current(b))
+
+    @property
+    def drafts(self) -> tuple[str, ...]:
+        """Targets whose executable at hand is a draft."""
+        folder = self.app.artifacts
+        return tuple(t.name for t in self.targets if is_draft(folder / f"k3s-{t.name}.json"))
 
     def record(self, target: Target) -> Mapping[str, Any]:
         """What the bundle of a target says of itself."""

@@ -52,6 +52,7 @@ def preflight(run: Releasing) -> str:
         targets=run.targets,
         making=run.making,
         verdicts=verdict_states(run.app.artifacts, run.targets),
+        drafts=run.drafts,
         elsewhere=tuple(
             problem
             for place in run.wishes.destinations

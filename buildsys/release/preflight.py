@@ -22,6 +22,7 @@ class Facts:
     """What was found. `changed` are lines of git, `tagged` the commit that the tag names already.
 
     `making` are targets whose executables this run makes: nothing can be proven of them yet.
+    `drafts` are those whose executable at hand is a draft.
     `verdicts` has none, passed, FAILED or stale for (target, kind). `elsewhere` is what stands
     against publishing where it is to go.
     """
@@ -35,6 +36,7 @@ class Facts:
     targets: tuple[Target, ...]
     making: frozenset[str]
     verdicts: Mapping[tuple[str, str], str]
+    drafts: tuple[str, ...] = ()
     elsewhere: tuple[Problem, ...] = ()
 
 
@@ -43,6 +45,7 @@ def problems(facts: Facts) -> Iterator[Problem]:
     yield from _tree(facts)
     yield from _version(facts)
     yield from _targets(facts)
+    yield from _drafts(facts)
     ready = [target for target in facts.targets if target.name not in facts.making]
     for target in ready:
         yield from unproven(target, facts.verdicts)
@@ -100,12 +103,21 @@ def _targets(facts: Facts) -> Iterator[Problem]:
             )
 
 
+def _drafts(facts: Facts) -> Iterator[Problem]:
+    for name in facts.drafts:
+        yield (
+            f"k3s-{name} is a draft: `invoke build --draft` made it, and no draft is released",
+            f"`invoke build --arch {name}`, then its verdicts",
+        )
+
+
 def unproven(target: Target, verdicts: Mapping[tuple[str, str], str]) -> Iterator[Problem]:
     """Every verdict that a target's release needs and that is not there, failed, or stale."""
     words = {
         "none": "there is no verdict",
         "FAILED": "the verdict is FAILED",
         "stale": "the verdict is about other bytes",
+        "draft": "the verdict is about a draft",
     }
     for kind in target.release.verdicts if target.release else ():
         state = verdicts.get((target.name, kind), "none")

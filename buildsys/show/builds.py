@@ -59,6 +59,7 @@ def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
                 "reused": reused,
                 "executables": [dict(bundle.record) for bundle in result.bundles],
                 "timings": str(timings),
+                "cpu_seconds": spent.get("cpu_seconds", {}),
             }
         )
         return
@@ -72,6 +73,7 @@ def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
     )
     for bundle in result.bundles:
         state = "unchanged" if bundle.cached else "made"
+        state += ", a draft" if bundle.record["draft"] else ""
         for name, file in bundle.record["files"].items():
             path = bundle.path.with_name(name)
             print(f"{path}  {mib(file['size'])} MiB  {state}  sha256 {file['sha256']}")
@@ -79,6 +81,9 @@ def built(result: BuildResult, timings: Path, *, as_json: bool) -> None:
         shared = ", ".join(reused["artifacts"]) or "none"
         print(f"sources: {reused['fetched']} fetched, {reused['at_hand']} at hand from before")
         print(f"artifacts of all targets, at hand from before: {shared}")
+        cpu = spent["cpu_seconds"]
+        by_whom = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in cpu.items())
+        print(f"CPU: {sum(cpu.values()):.0f} s: {by_whom}")
         share = f"{spent['tool_share']:.1%}"
         print(f"{timings}  {share} of the time in fetching, compilers, linkers, compression")
 

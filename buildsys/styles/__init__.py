@@ -32,4 +32,18 @@ HOST_TOOLS: Mapping[str, tuple[str, ...]] = {
 }
 """Programs of the host that a style needs beside a POSIX shell and its usual tools."""
 
-__all__ = ["HOST_TOOLS", "STYLES", "Context"]
+CORE_MIB: Mapping[str, int] = {
+    "autotools": 60,
+    "c": 0,
+    "certdata": 0,
+    "copy": 0,
+    "go": 150,
+    "kconfig": 60,
+    "make": 60,
+    "yarn": 0,
+    "meson": 60,
+}
+"""Memory in MiB that a job takes for each core beyond the two of its recipe's `memory_mib`; 0 where
+a style works on one core whatever it has. TODO"""
+
+__all__ = ["CORE_MIB", "HOST_TOOLS", "STYLES", "Context"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildsys.cache import Cache
 from buildsys.errors import ConfigError
 from buildsys.model import GoModuleSource, Recipe, Target
-from buildsys.run import run
+from buildsys.run import Finished, run
 from buildsys.sandbox import Sandbox
 from buildsys.toolchain import Toolchain
 
@@ -29,6 +29,8 @@ class Context:
     env: Mapping[str, str]
     jobs: int
     log: Path
+    finished: list[Finished] = field(default_factory=list)
+    """What each command used, in their order."""
 
     @property
     def target(self) -> Target:
@@ -42,13 +44,14 @@ class Context:
         self, argv: Sequence[str], *, cwd: str = "src", env: Mapping[str, str] | None = None
     ) -> None:
         """Run a command in the sandbox. Raises what `buildsys.run.run` raises."""
-        run(
+        done = run(
             self.sandbox.wrap(argv, cwd),
             env={**self.env, **(env or {})},
             log=self.log,
             name=f"{self.recipe.name}: {argv[0]}",
             shown=argv,
         )
+        self.finished.append(done)
 
     def path(self, name: str) -> str:
         """The path of `name` as commands in the sandbox see it."""

@@ -100,6 +100,8 @@ def environment(options: GoOptions, context: Context) -> dict[str, str]:
         "GOPROXY": "off",
         "GOSUMDB": "off",
         "GOTOOLCHAIN": "local",
+        # Each process of a build would else have threads for all cores of the machine.
+        "GOMAXPROCS": str(context.jobs),
         # Compiler and linker collect garbage less often, but stay within what the recipe names:
         # net/http with all that it needs took 41.9 s of CPU for ARMv6 so, and 47.6 s without.
         "GOGC": "400",

@@ -37,14 +37,15 @@ class Kept:
 def keep(artifacts: Path, root: Path, project: Project) -> list[Path]:
     """Copy verdicts to `docs/proof` below `root`; write pictures, page and README's table anew.
 
-    Those are made of all verdicts on file, whether `artifacts` has them still or not. Returns what
-    was written. Raises `NotBuiltError` where there is no verdict at all, and `CorruptError` for a
-    README without a place for the table.
+    Verdicts about drafts are passed over. Those are made of all verdicts on file, whether
+    `artifacts` has them still or not. Returns what was written. Raises `NotBuiltError` where there
+    is no verdict at all, and `CorruptError` for a README without a place for the table.
     """
     docs, readme = root / "docs", root / "README.md"
     folder = docs / "proof"
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_keep_one(path, folder) for path in _at_hand(artifacts, project)]
+    found = ((path, read(VerdictData, path)) for path in _at_hand(artifacts, project))
+    written = [_keep_one(path.name, one, folder) for path, one in found if not one.draft]
     verdicts = kept(docs)
     if not verdicts.heads:
         raise NotBuiltError(
@@ -69,9 +70,9 @@ def _at_hand(artifacts: Path, project: Project) -> Iterator[Path]:
         yield from sorted((artifacts / "verdicts").glob(f"*-{name}.json"))
 
 
-def _keep_one(path: Path, folder: Path) -> Path:
-    short = shortened(read(VerdictData, path))
-    place = folder / path.name
+def _keep_one(name: str, verdict: VerdictData, folder: Path) -> Path:
+    short = shortened(verdict)
+    place = folder / name
     write_atomic(place, (json.dumps(short, indent=1) + "\n").encode())
     return place
 
@@ -79,9 +80,9 @@ def _keep_one(path: Path, folder: Path) -> Path:
 def shortened(verdict: VerdictData) -> dict[str, Any]:
     """What is kept of a verdict, as plain data: a `VerdictData` or a `ShortVerdict`."""
     if verdict.kind not in BOOTLESS:
-        return verdict.model_dump(exclude={"log"})
+        return verdict.model_dump(exclude={"log", "draft"})
     failed = {one.name: first_line(one.detail) for one in verdict.steps if not one.passed}
-    head = verdict.model_dump(include={*VerdictHead.model_fields})
+    head = verdict.model_dump(include={*VerdictHead.model_fields} - {"draft"})
     return {**head, "tried": len(verdict.steps), "failed": failed}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from buildsys.bundle.layout import is_draft
 from buildsys.cache import file_sha256, write_atomic
 from buildsys.errors import BuildsysError
 from buildsys.verify.written import Run, readable
@@ -33,7 +34,10 @@ class Step:
 
 @dataclass
 class Verdict:
-    """Steps about one file, which is named by its sha256. Passed if every step passed."""
+    """Steps about one file, which is named by its sha256. Passed if every step passed.
+
+    That of a `draft` proves nothing for a release.
+    """
 
     kind: str
     target: str
@@ -44,11 +48,13 @@ class Verdict:
     facts: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
     size: int = 0
+    draft: bool = False
 
     def __post_init__(self) -> None:
         # Of the bytes that are tried: another build may put others in their place meanwhile.
         self.sha256 = self.sha256 or file_sha256(self.subject)
         self.size = self.subject.stat().st_size
+        self.draft = is_draft(self.subject)
 
     @property
     def passed(self) -> bool:
@@ -82,6 +88,7 @@ class Verdict:
             "file": self.subject.name,
             "sha256": self.sha256,
             "size": self.size,
+            "draft": self.draft,
             "passed": self.passed,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(sum(step.seconds for step in self.steps), 3),

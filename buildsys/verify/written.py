@@ -30,6 +30,7 @@ class VerdictHead(Data):
     file: str
     sha256: str
     size: int | None = None
+    draft: bool = False
     passed: bool
     started: str
     seconds: float
@@ -42,9 +43,11 @@ class VerdictHead(Data):
         return self.runs or (last,)
 
     def state(self, sha256: str) -> str:
-        """Passed, FAILED, or stale, for the executable with this sha256."""
+        """Passed, FAILED, stale, or draft, for the executable with this sha256."""
         if self.sha256 != sha256:
             return "stale"
+        if self.draft and self.passed:
+            return "draft"
         return "passed" if self.passed else "FAILED"
 
 
@@ -87,9 +90,10 @@ def readable(path: Path) -> VerdictData | None:
 
 
 def last_verdict(artifacts: Path, suffix: str, kind: str) -> str:
-    """How `kind` ended last for `k3s-<suffix>`: none, passed, FAILED, or stale.
+    """How `kind` ended last for `k3s-<suffix>`: none, passed, FAILED, stale, or draft.
 
-    Stale is a verdict about other bytes than those of the executable that is there now.
+    Stale is a verdict about other bytes than those of the executable that is there now; one that a
+    draft passed is no more than that.
     """
     executable = artifacts / f"k3s-{suffix}"
     found = readable(place(artifacts, suffix, kind))

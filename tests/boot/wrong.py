@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildsys.app import App, BuildResult, Settings, raise_failures
+from buildsys.app import App, BuildResult, Settings, built_of, raise_failures
 from buildsys.build import Built
 from buildsys.bundle import Bundler
 from buildsys.load import Project
@@ -64,7 +64,9 @@ def executable_with(app: App, target: str, wrong: Mapping[str, Artifact], artifa
 
 def _built(app: App, plan: Plan) -> dict[str, Artifact]:
     """Every artifact of the plan by its recipe; nothing is bundled."""
-    outcomes: dict[str, Outcome[Built]] = app.builder(can_isolate()).build(plan, app.fetch(plan))
+    outcomes: dict[str, Outcome[Built]] = built_of(
+        app.builder(can_isolate()).build(plan, app.fetch(plan)), plan
+    )
     raise_failures(BuildResult(plan, outcomes, ()))
     return {
         job.recipe: outcome.result.artifact

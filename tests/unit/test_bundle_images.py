@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 import shutil
 import tarfile
 from collections import namedtuple
@@ -140,6 +141,19 @@ def test_executable_carries_the_embedded_archive_as_it_is(
     assert manifest.without == ("traefik",)
     assert bundle.record["embedded_size"] == image.length
     assert [i["embedded"] for i in bundle.record["images"]] == [True, False]
+
+
+def test_layer_is_not_compressed_twice(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, add: Add
+) -> None:
+    """The archive around a compressed layer costs a fast level's time, and no more bytes."""
+    made_of["pause"] = add("6" * 64, {"pause": random.Random(1).randbytes(1 << 19)}, recipe="pause")
+    one = bundler()
+    bundle = one.make(planned, made_of)
+    spans = [span.name for span in one.timeline.spans if span.kind == "compress"]
+    assert spans.count("pause.tar") == 2, "its frame and its gzip member"
+    (image,) = read_manifest(bundle.path).images
+    assert image.length < (1 << 19) + 8192
 
 
 def test_images_do_not_change_the_data_directory(

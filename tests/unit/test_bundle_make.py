@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import zstandard
 
 from buildsys.bundle import Bundler
+from buildsys.bundle.frame import DRAFT, PART_MIB, Compressor
 from buildsys.bundle.layout import frames, read_manifest
 from buildsys.cache import Cache
 from buildsys.errors import BudgetError, CorruptError, DiskFullError
@@ -132,6 +135,58 @@ def test_same_artifacts_same_bytes(
     for frame in cache.frames.iterdir():
         frame.unlink()
     assert bundler().make(planned, made_of).path.read_bytes() == first
+
+
+def test_draft_says_so_and_is_replaced(
+    bundler: MakeBundler, made_of: dict[str, Artifact], planned: BundlePlan, cache: Cache
+) -> None:
+    draft = bundler().make(replace(planned, draft=True, key="d" * 64), made_of)
+    manifest = read_manifest(draft.path)
+    assert draft.record["draft"] and manifest.draft
+    assert manifest.said == "k3s version 1.0 () draft\ngo version go1.25.5"
+    assert {path.name.split("-")[1] for path in cache.frames.iterdir()} == {"l12"}
+    assert bundler().current(planned) is None, "it is no build of this plan"
+    again = bundler().make(planned, made_of)
+    assert not again.record["draft"] and not read_manifest(again.path).draft
+    assert again.record["data"] == draft.record["data"], "it unpacks to the same"
+    assert not (again.path.parent / "older").exists()
+
+
+def test_number_of_threads_does_not_change_the_bytes(cache: Cache, tmp_path: Path) -> None:
+    """What has several parts has several threads."""
+    path = tmp_path / "large"
+    path.write_bytes(random.Random(1).randbytes(1 << 20) * (PART_MIB + 2))
+    sha = sha256(path.read_bytes())
+    frames = []
+    for threads in (1, 3):
+        made = Compressor(cache, Timeline(), 8, DRAFT).frame(path, sha, threads)
+        frames.append(made.read_bytes())
+        made.unlink()
+    assert frames[0] == frames[1]
+    assert zstandard.ZstdDecompressor().stream_reader(frames[0]).read() == path.read_bytes()
+
+
+def test_cpu_of_a_frame_is_that_of_zstds_threads(cache: Cache, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(random.Random(1).randbytes(4 << 20))
+    line = Timeline()
+    begin = time.process_time()
+    Compressor(cache, line, 8).frame(path, sha256(path.read_bytes()))
+    (span,) = line.spans
+    assert 0.1 < span.cpu <= time.process_time() - begin + 0.02, "clocks of threads tick in 10 ms"
+
+
+def test_frame_that_was_made_before_is_not_unpacked_again(
+    bundler: MakeBundler,
+    made_of: dict[str, Artifact],
+    planned: BundlePlan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To ask for one that is there is to unpack it, which the last step need not."""
+    one = bundler()
+    pressed = {job.recipe: one.press(planned, made_of[job.recipe]) for job in planned.pressed}
+    monkeypatch.setattr("buildsys.bundle.frame._holds", lambda *_: pytest.fail("unpacked again"))
+    assert one.make(planned, made_of, pressed).path.is_file()
 
 
 def test_unchanged_executable_is_kept(

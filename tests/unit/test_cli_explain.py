@@ -45,7 +45,7 @@ def every_option_that_takes_a_value() -> list[tuple[str, str]]:
     return [
         (str(name), flag)
         for name, context in CONTEXTS.items()
-        for flag in context.flag_names()
+        for flag in sorted(context.flag_names())
         if flag in context.flags and context.flags[flag].takes_value
     ]
 

@@ -292,10 +292,10 @@ def test_backend_is_one_of_two() -> None:
 
 
 def test_the_same_is_asked_inside() -> None:
-    order = Order(["armv6"], ["pause", "runc"], "full", 2, json=True)
+    order = Order(["armv6"], ["pause", "runc"], "full", 2, draft=True, json=True)
     assert order.argv("/cache")[1:] == [
         *("-m", "invoke", "build", "--offline", "--cache=/cache", "--profile=full"),
-        *("--arch=armv6", "--only=pause", "--only=runc", "--jobs=2", "--json"),
+        *("--arch=armv6", "--only=pause", "--only=runc", "--jobs=2", "--draft", "--json"),
     ]
 
 

@@ -310,7 +310,7 @@ def test_a_broken_elf_file_is_not_to_be_told(tmp_path: Path, target: Target) -> 
         b"#!/bin/sh\n",
         b"MZ\x90\0",
         tar({"readme": b"text"}),
-        gzip.compress(b"text"),
+        gzip.compress(b"text", mtime=0),
         zipped({"a": b"text"}),
         bytes(10_240),
     ],

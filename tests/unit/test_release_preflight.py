@@ -83,6 +83,7 @@ def test_tag_of_another_commit(good: Facts) -> None:
         ("none", "there is no verdict"),
         ("FAILED", "the verdict is FAILED"),
         ("stale", "the verdict is about other bytes"),
+        ("draft", "the verdict is about a draft"),
     ],
 )
 @pytest.mark.parametrize(
@@ -98,6 +99,14 @@ def test_verdict_is_named_with_its_command(
 ) -> None:
     verdicts = {**good.verdicts, ("armv6", kind): state}
     assert found(good, verdicts=verdicts) == [(f"k3s-armv6, {kind}: {words}", f"`{command}`")]
+
+
+def test_draft_is_refused_by_name(good: Facts) -> None:
+    """Also where the release would make another in its place: somebody meant something else."""
+    for making in (frozenset[str](), frozenset({"armv6"})):
+        [(what, action)] = found(good, drafts=("armv6",), making=making)
+        assert what.startswith("k3s-armv6 is a draft")
+        assert action.startswith("`invoke build --arch armv6`")
 
 
 def test_nothing_can_be_proven_of_what_this_run_makes(good: Facts) -> None:

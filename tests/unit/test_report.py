@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import time
 
 import pytest
@@ -46,13 +47,26 @@ def test_covered_counts_no_second_twice(
 def test_timeline_as_json() -> None:
     now = time.monotonic()
     line = Timeline(now - 10)
-    line.add("compile", "one", now - 10)
+    line.add("compile", "one", now - 10, 0.001, 400)
     line.add("store", "one", now - 1)
     data = json.loads(json.dumps(line.as_json()))
     assert data["wall_seconds"] == pytest.approx(10, abs=1)
     assert data["tool_share"] == pytest.approx(1, abs=0.01)
     assert data["seconds_by_kind"]["store"] == pytest.approx(1, abs=0.5)
     assert [span["begin"] for span in data["spans"]] == [0, 9]
+    assert [span.get("peak_mib") for span in data["spans"]] == [400, None]
+
+
+def test_cpu_seconds_by_who_used_them() -> None:
+    line = Timeline()
+    line.add("compile", "one", 0, 0.2)
+    line.add("compile", "two", 0, 0.1)
+    line.add("compress", "one", 0, 0.1)
+    spent = line.cpu_seconds()
+    assert (spent["compilers"], spent["compression"]) == (0.3, 0.1)
+    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    whole = sum(one.ru_utime + one.ru_stime for one in used)
+    assert sum(spent.values()) == pytest.approx(max(whole, 0.4), rel=0.1)
 
 
 def plain() -> tuple[Progress, io.StringIO]:

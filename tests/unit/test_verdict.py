@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from buildsys.bundle.layout import assemble
+from buildsys.bundle.manifest import Manifest
 from buildsys.errors import AuditError, CorruptError
 from buildsys.jsonfile import read
 from buildsys.verify.verdict import Verdict
@@ -37,6 +39,23 @@ def junit(verdict: Verdict, folder: Path) -> ElementTree.Element:
 def test_empty_verdict_is_not_passed(verdict: Verdict) -> None:
     assert not verdict.passed
     assert verdict.as_json()["passed"] is False
+
+
+def test_what_a_draft_passed_proves_nothing(verdict: Verdict, tmp_path: Path) -> None:
+    manifest = Manifest("armv6", "v1", "0", "go1", "armv6", (), {}, draft=True)
+    launcher = tmp_path / "launcher"
+    launcher.write_bytes(b"ELF")
+    with verdict.subject.open("wb") as out:
+        assemble(out, launcher, manifest, [])
+    of_draft = Verdict("audit", "armv6", verdict.subject, verdict.log)
+    with of_draft.step("one"):
+        pass
+    of_draft.write(tmp_path / "verdicts")
+    assert of_draft.passed
+    assert last_verdict(tmp_path, "armv6", "audit") == "draft"
+    fail(of_draft, "two", "why")
+    of_draft.write(tmp_path / "verdicts")
+    assert last_verdict(tmp_path, "armv6", "audit") == "FAILED"
 
 
 def test_every_step_must_pass(verdict: Verdict) -> None:

@@ -184,6 +184,7 @@ static void read_head(struct bundle *b)
 	head_field(b, head, "data", b->hash, sizeof b->hash);
 	if (!is_hash(b->hash, strlen(b->hash)))
 		bundle_corrupt(b, "its manifest's data name is no sha256");
+	b->draft = strstr(head, "\ndraft ") != NULL;
 	b->has_extras = names_extras(head);
 }
 

@@ -113,7 +113,7 @@ static _Noreturn void print_version(void)
 
 	bundle_open(&b);
 	bundle_verify(&b);
-	printf("k3s version %s (%s)\ngo version %s\n", b.version, b.commit, b.go);
+	printf("k3s version %s (%s)%s\ngo version %s\n", b.version, b.commit, b.draft ? " draft" : "", b.go);
 	exit(0);
 }
 

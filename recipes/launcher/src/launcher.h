@@ -111,6 +111,7 @@ struct bundle {
 	char *manifest;		/* NULL until bundle_load() */
 	char target[32], version[64], commit[64], go[32], cpu[16];
 	char hash[HASH_HEX + 1];
+	bool draft;		/* compressed quickly, not for a release */
 	bool has_extras;	/* lines about defaults, images or missing components */
 };
 

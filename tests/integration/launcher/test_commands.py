@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from .conftest import Call
+from .pack import Pack
 
 pytestmark = pytest.mark.integration
 
@@ -71,6 +73,18 @@ def test_version_extracts_nothing(k3s: Path, call: Call, tmp_path: Path, word: s
     assert (result.code, result.err) == (0, "")
     assert result.out == "k3s version v1.35.0+k3s-test (04e8f1b5)\ngo version go1.25.5\n"
     assert nothing_made(tmp_path)
+
+
+def test_version_of_a_draft_says_so(
+    payload: Pack, launcher_binary: Path, call: Call, tmp_path: Path
+) -> None:
+    def draft(text: str) -> str:
+        return text.replace("\ndata ", "\ndraft yes\ndata ")
+
+    exe = replace(payload, edit_manifest=draft).write(launcher_binary, tmp_path / "draft")
+    result = call(exe, "--version")
+    assert result.out.startswith("k3s version v1.35.0+k3s-test (04e8f1b5) draft\n")
+    assert call(exe, "server").code == 0, "it runs as any other"
 
 
 @pytest.mark.parametrize("words", [[], ["help"], ["h"], ["--help"], ["-h"], ["--debug", "-d", "x"]])

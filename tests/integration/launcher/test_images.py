@@ -500,7 +500,11 @@ def test_an_executable_of_the_build(
     images = {"k3s-coredns.tar.zst": b"one image", "k3s-pause.tar.zst": b"another"}
     compressor = zstandard.ZstdCompressor(write_checksum=True)
     manifest = Manifest(
-        **HEAD,
+        target=HEAD["target"],
+        version=HEAD["version"],
+        commit=HEAD["commit"],
+        go=HEAD["go"],
+        cpu=HEAD["cpu"],
         files=tuple(
             Entry(path, int(payload.mode(path), 8), len(data), sha256(data))
             for path, data in payload.files.items()
