@@ -82,7 +82,7 @@ class Builder:
             task_of(job, lambda cores, job=job: self.make(job, failed, cores))  # type: ignore[misc]
             for job in plan.jobs
         ]
-        return run_graph([*tasks, *further], slots=self.jobs, memory_mib=self.memory_mib)
+        return run_graph(joined(tasks, further), slots=self.jobs, memory_mib=self.memory_mib)
 
     def _preflight(self, missing: list[Job]) -> None:
         sources = [source for job in missing for source in wanted(job.loaded)]
@@ -243,6 +243,16 @@ def task_of(job: Job, work: Callable[[int], object]) -> Task[object]:
     recipe = job.loaded.recipe
     needs = tuple(need.id for need in job.needs)
     return Task(job.id, needs, recipe.memory_mib, work, CORE_MIB[recipe.style])
+
+
+def joined(jobs: Iterable[Task[object]], further: Iterable[Task[object]]) -> list[Task[object]]:
+    """All of them: what waits for one job only comes right behind it, before jobs as heavy."""
+    rest = list(further)
+    order: list[Task[object]] = []
+    for job in jobs:
+        order += [job, *(task for task in rest if task.needs == (job.name,))]
+        rest = [task for task in rest if task.needs != (job.name,)]
+    return [*order, *rest]
 
 
 def _c_environment(recipe: Recipe, target: Target) -> dict[str, str]:

@@ -47,8 +47,8 @@ class BundleTasks:
                 PRESS_MIB,
                 lambda cores, job=job: self._press(job, cores),  # type: ignore[misc]
                 PRESS_CORE_MIB,
-                # Before compilers of its weight, so that little is left when the last one ends.
-                job.loaded.recipe.memory_mib + 1,
+                # As urgent as it was, so that little is left when the last compiler ends.
+                job.loaded.recipe.memory_mib,
             )
         needs = (*map(self.press_name, self.plan.pressed), self.plan.launcher.id)
         yield Task(self.name, needs, BUNDLE_MIB, lambda _: self._bundle())

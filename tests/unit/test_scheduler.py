@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.build import task_of
+from buildsys.build import joined, task_of
 from buildsys.bundle import Bundler, BundleTasks
 from buildsys.cache import Cache
 from buildsys.load import load_project
@@ -219,7 +219,7 @@ def real_tasks(target: str) -> list[Task[object]]:
     bundler = Bundler(project, Cache(Path("/nonexistent")), Timeline(), Path("/nonexistent"), "go1")
     jobs: list[Task[object]] = [task_of(job, lambda _: None) for job in planned.jobs]
     further = BundleTasks(bundler, bundle, Progress()).tasks()
-    return [replace(task, work=lambda _: None) for task in (*jobs, *further)]
+    return [replace(task, work=lambda _: None) for task in joined(jobs, further)]
 
 
 @pytest.mark.parametrize(("slots", "memory_mib"), [(64, 32 << 10), (64, 8 << 10), (16, 6 << 10)])
@@ -278,6 +278,14 @@ def test_the_heaviest_gets_most_and_fits() -> None:
     host = Host(16, 900)
     host.run(tasks)
     assert host.cores["heavy"] == 2, "too large even so, and alone"
+
+
+def test_what_is_compressed_comes_before_the_compilers_of_its_weight() -> None:
+    """Else all of it would be left at the end."""
+    order = [task.name for task in by_urgency(real_tasks("armv6"))]
+    assert order.index("compress k3s of k3s-armv6") < order.index("traefik-armv6")
+    alike = ["metrics-server-armv6", "compress metrics-server of k3s-armv6"]
+    assert order.index(alike[1]) == order.index(alike[0]) + 1
 
 
 def test_what_others_wait_for_comes_before_its_weight(recorder: Recorder) -> None:
