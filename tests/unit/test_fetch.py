@@ -343,7 +343,7 @@ def test_downloads_of_two_pins_have_folders_of_their_own(
 ) -> None:
     """A killed run's older package is no part of the next one's."""
     content = {"1.0": b"older", "1:2.0": b"newer"}
-    monkeypatch.setattr("buildsys.fetch.debian.apt.configured", lambda *_: ["apt"])
+    monkeypatch.setattr("buildsys.fetch.apt.configured", lambda *_: ["apt"])
     monkeypatch.setattr(debian, "_known", lambda *_: True)
 
     def download(argv: list[str], source: DebianBinary, _: Path, folder: Path) -> None:

@@ -93,6 +93,12 @@ def _sorted(release: Release) -> list[ReleaseFile]:
 def _copy(folder: Path, files: Sequence[ReleaseFile]) -> None:
     hidden = folder.with_name(f".{folder.name}.unfinished")
     hidden.mkdir(parents=True, exist_ok=True)
+    if hidden.is_symlink():
+        raise PublishedError(
+            f"{hidden} is a link to {hidden.readlink()}",
+            cause="a publishing that was cut short leaves a folder of this name, and never a link",
+            action="remove it, and run the same again",
+        )
     for file in files:
         path = hidden / file.name
         if path.is_file() and file_sha256(path) == file.sha256:
@@ -102,6 +108,7 @@ def _copy(folder: Path, files: Sequence[ReleaseFile]) -> None:
         with path.open("rb") as copied:
             os.fsync(copied.fileno())
     for left in set(hidden.iterdir()) - {hidden / file.name for file in files}:
-        left.unlink()
+        if left.is_file() or left.is_symlink():
+            left.unlink()
     # Fails where somebody published the same meanwhile: a folder with files is never replaced.
     hidden.rename(folder)

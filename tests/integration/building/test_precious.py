@@ -96,6 +96,35 @@ def test_what_only_reads_writes_nothing(plain: Checkout, tmp_path: Path) -> None
     assert not (tmp_path / "none").exists()
 
 
+def test_a_read_only_cache_serves_what_only_reads(plain: Checkout) -> None:
+    """A damaged entry, which a build would move aside, included."""
+    assert plain.cli("build", "--arch", "armv6", "--only", "script").code == 0
+    (entry,) = (plain.cache / "store").iterdir()
+    (entry / "artifact.json").write_text("{}")
+    script = 'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; exec "$@"'
+    before = [*namespaces(force_user=True), "sh", "-c", script, "sh", str(plain.cache)]
+    for words in (
+        ("plan", "--arch", "armv6"),
+        ("list", "--arch", "armv6"),
+        ("smoke", "--list"),
+        ("matrix", "--arch", "armv6"),
+        ("doctor", "--arch", "armv6", "--json"),
+    ):
+        done = plain.cli(*words, before=before)
+        assert done.code == 0 or words[0] == "doctor", done.text
+        assert "Read-only" not in done.text and "Traceback" not in done.text, done.text
+    assert "disk" in done.text
+    for writing in (("fetch", "--arch", "armv6"), ("clean",)):
+        done = plain.cli(*writing, before=before)
+        assert done.code == REFUSED and "it is read-only" in done.text, done.text
+
+
+def test_a_link_to_nowhere_is_no_place_for_a_cache(plain: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    done = plain.cli("fetch", "--arch", "armv6", "--cache", str(tmp_path / "link"))
+    assert done.code == REFUSED and "cannot create the cache folder" in done.text, done.text
+
+
 @pytest.mark.parametrize("kind", ["new", "empty", "new disk", "link"])
 def test_a_folder_that_holds_nothing_becomes_one(
     plain: Checkout, tmp_path: Path, kind: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -252,7 +253,7 @@ def test_nobody_listens(app: App, folder: Path) -> None:
 # ---- disks ----
 
 DISK = """mount -t tmpfs $1 none "$2"
-[ ! -e "$2.old" ] || cp "$2.old" "$2/k3s-armv6"
+[ ! -e "$2.old" ] || cp -R "$2.old/." "$2"
 folder=$2; shift 2
 "$@"; status=$?
 cat "$folder/k3s-armv6"
@@ -273,7 +274,7 @@ def on_a_disk(
 @pytest.mark.skipif(not can_isolate(), reason="no user namespaces")
 def test_disk_full(app: App, public: Published, server: Server, folder: Path) -> None:
     public.release(TAG, programs={"armv6": program("armv6", "x", 2_000_000)})
-    (folder / NAME).rename(folder.with_name("here.old"))
+    shutil.copytree(folder, folder.with_name("here.old"))
     done = on_a_disk("-o size=200k", app, server, folder)
     assert done.returncode == DiskFullError.exit_code, done.stderr
     assert done.stdout == OLD.decode()
