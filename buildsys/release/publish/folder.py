@@ -92,13 +92,13 @@ def _sorted(release: Release) -> list[ReleaseFile]:
 
 def _copy(folder: Path, files: Sequence[ReleaseFile]) -> None:
     hidden = folder.with_name(f".{folder.name}.unfinished")
-    hidden.mkdir(parents=True, exist_ok=True)
     if hidden.is_symlink():
         raise PublishedError(
             f"{hidden} is a link to {hidden.readlink()}",
             cause="a publishing that was cut short leaves a folder of this name, and never a link",
             action="remove it, and run the same again",
         )
+    hidden.mkdir(parents=True, exist_ok=True)
     for file in files:
         path = hidden / file.name
         if path.is_file() and file_sha256(path) == file.sha256:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from buildsys.app import App, Settings
 from buildsys.cache import ENVIRONMENT
 from buildsys.errors import NotWritableError
 from buildsys.ours import MARKER, SIGNATURE, TAG
@@ -234,3 +236,31 @@ def test_clean_says_what_goes_and_keeps_verdicts(plain: Checkout) -> None:
     assert plain.cli("clean", "--everything").code == 0
     assert not plain.cache.exists()
     assert plain.cli("clean", "--everything").code == 0, "twice is as good"
+
+
+def test_pruning_waits_for_who_uses_the_cache(plain: Checkout) -> None:
+    """And a build that has ended does not shrink what another one may use."""
+    assert plain.cli("build", "--arch", "armv6", "--only", "script").code == 0
+    (entry,) = (plain.cache / "store").iterdir()
+    other = fill(plain.cache / "store" / KEY, "artifact.json")
+    frame = fill(plain.cache / "frames", f"{KEY}-old") / f"{KEY}-old"
+    os.utime(frame, (0, 0))
+    plain.environment = {"K3S_BUILDSYS_CACHE_GIB": "1"}
+    user = App(Settings(str(plain.cache)), plain.root)
+    assert user.cache.store.is_dir()  # from here on it uses the cache
+    with frame.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, (1 << 30) + (1 << 20))
+    os.utime(frame, (0, 0))
+    assert plain.cli("build", "--arch", "armv6", "--only", "script").code == 0
+    assert frame.exists(), "another run is at work"
+    process = plain.start("clean", "--keep", "armv6")
+    assert process.stdout is not None
+    assert b"waiting: another run uses the cache" in process.stdout.readline()
+    assert other.exists() and entry.exists() and process.poll() is None
+    del user
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out.decode()
+    assert not other.exists()
+    assert entry.exists()
+    assert not frame.exists()
+    assert b"not used for the longest time removed, to stay below 1 GiB" in out

@@ -112,3 +112,18 @@ def test_channels_of_an_older_release_stay(folder: Folder, make: MakeRelease) ->
     folder.publish(make(newer, channels=("stable", "latest")))
     folder.publish(make())
     assert read_channels((folder.root / PATH).read_bytes()) == {"stable": newer, "latest": newer}
+
+
+def test_a_link_in_place_of_the_hidden_folder_is_not_followed(
+    folder: Folder, release: Release, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    flat = folder.root / FLAT
+    hidden = flat.with_name(f".{flat.name}.unfinished")
+    hidden.parent.mkdir(parents=True)
+    hidden.symlink_to(precious)
+    with pytest.raises(PublishedError, match="is a link to"):
+        folder.publish(release)
+    assert [path.name for path in precious.iterdir()] == ["file"]
