@@ -12,10 +12,12 @@ from invoke.context import Context
 from buildsys import show, testing
 from buildsys.app import App, Settings, raise_all, raise_failures, reported
 from buildsys.bench import run as bench_run
+from buildsys.cache import write_atomic
 from buildsys.ci import verbs as ci_verbs
 from buildsys.ci.steps import GROUPS, steps
 from buildsys.clean import clean as remove
 from buildsys.clean import prune, shrink
+from buildsys.cli.codes import PAGE, updated
 from buildsys.cli.command import task
 from buildsys.cli.program import run as run_commands
 from buildsys.cli.scope import demand_scope
@@ -383,7 +385,7 @@ def proof(_: Context, json: bool = False) -> None:
         **texts("arch", "json"),
         "components": "only the components, with their sizes and last verdicts",
         "markdown": "the components as docs/components.md has them",
-        "write": "write docs/components.md",
+        "write": "write docs/components.md and the exit codes of docs/cli.md",
     },
 )
 def list_(
@@ -398,7 +400,9 @@ def list_(
     with reported():
         app = App(Settings())
         if write:
-            show.paths([write_page(app.root, app.project)], as_json=json)
+            codes = app.root / PAGE
+            write_atomic(codes, updated(codes.read_text("utf-8")).encode())
+            show.paths([write_page(app.root, app.project), codes], as_json=json)
         elif markdown:
             print(components_page(app.project), end="")
         else:
