@@ -178,7 +178,7 @@ class NotWritableError(BuildsysError):
 
 
 class NotBuiltError(BuildsysError):
-    """The executable that a verb works on is not there."""
+    """What a command works on is not there: an executable, its verdicts, an older build."""
 
     exit_code = 26
 

@@ -111,6 +111,11 @@ def judge(path: Path, target: Target) -> Foreign:
     """
     try:
         if not (path.is_file() or path.is_dir()):
+            if path.exists():
+                raise NothingToJudgeError(
+                    f"{path} is no plain file: a device, a pipe or a socket",
+                    action="name a program, archive or image",
+                )
             raise NotBuiltError(
                 f"there is no file or folder {path}", action="name a program, archive or image"
             )

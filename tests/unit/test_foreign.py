@@ -325,7 +325,9 @@ def test_what_holds_no_executable_is_named(tmp_path: Path, target: Target, data:
 def test_what_is_not_there_or_not_to_be_read(tmp_path: Path, target: Target) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dangling").symlink_to("nowhere")
-    for name in ("nothing", "pipe", "dangling"):
+    with pytest.raises(NothingToJudgeError, match="pipe is no plain file"):
+        judge(tmp_path / "pipe", target)
+    for name in ("nothing", "dangling"):
         with pytest.raises(NotBuiltError, match=f"there is no file or folder .*{name}"):
             judge(tmp_path / name, target)
     with pytest.raises(NothingToJudgeError):
