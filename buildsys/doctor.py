@@ -260,8 +260,12 @@ def _apt(command: list[str], progress: Progress) -> None:
 
 
 def _sudo(command: list[str]) -> list[str]:
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"]).returncode == 0:
-        return ["sudo", "-n"]
+    if shutil.which("sudo"):
+        if sys.stdin is not None and sys.stdin.isatty():
+            return ["sudo"]
+        if subprocess.run(["sudo", "-n", "true"]).returncode == 0:
+            return ["sudo", "-n"]
     raise MissingToolError(
-        "packages are missing and this user may not install them", action=" ".join(command)
+        "packages are missing and this user may not install them",
+        action=f"as root: {' '.join(command)}",
     )

@@ -72,7 +72,7 @@ def find_emulator(target: Target) -> Emulator:
             return Emulator(Path(path).resolve(), target.emulator.cpu)
     raise MissingToolError(
         f"no emulator for {target.name}: none of {', '.join(names)} is installed",
-        action="apt-get install qemu-user-static (or `invoke setup`)",
+        action="apt-get install qemu-user-static (or `invoke setup --for audit`)",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from importlib.metadata import distribution
 
 import pytest
 
+from buildsys.cache import Cache
 from buildsys.errors import HashMismatchError
 from buildsys.styles import STYLES
 from buildsys.toolchain import PYPROJECT, STYLE_PACKAGES, find_toolchain, wheel_digest
@@ -61,3 +63,22 @@ def test_digest_of_a_wheel_counts_what_was_packaged() -> None:
     digest = wheel_digest("\n".join(packaged))
     assert wheel_digest("\n".join([*added, *reversed(packaged)])) == digest
     assert wheel_digest("\n".join(packaged).replace("aaa", "abc")) != digest
+
+
+def test_go_asks_the_proxy_that_it_was_released_with(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOPROXY", raising=False)
+    toolchain = find_toolchain()
+    env = toolchain.go_environment(cache, online=True)
+    assert "GOPROXY" not in env
+    asked = subprocess.run(
+        [toolchain.go / "bin/go", "env", "GOPROXY"], env=env, capture_output=True, text=True
+    )
+    assert asked.stdout.startswith("https://")
+    monkeypatch.setenv("GOPROXY", "https://of-the-environment")
+    named = toolchain.go_environment(cache, online=True)["GOPROXY"]
+    assert named == "https://of-the-environment"
+    named = toolchain.go_environment(cache, online=True, proxy="https://named")["GOPROXY"]
+    assert named == "https://named"
+    assert toolchain.go_environment(cache, online=False)["GOPROXY"] == "off"
