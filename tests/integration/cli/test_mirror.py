@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from buildsys.app import App, Settings
 from buildsys.errors import MissingToolError
 from buildsys.fetch import apt
 
@@ -123,6 +124,9 @@ def test_keys_that_are_not_there_are_named_before_anything_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt, "KEYRING", tmp_path / "none.gpg")
+    app = App(Settings(cache=str(tmp_path / "cache")))
     with pytest.raises(MissingToolError, match=r"none\.gpg") as caught:
-        apt.demand_host()
+        app.fetch(app.plan(["armv6"], ["zlib", "pause"]))
     assert "apt-get install debian-archive-keyring" in caught.value.action
+    assert [path for path in app.cache.downloads.rglob("*") if path.is_file()] == []
+    assert [*app.cache.logs.glob("fetch-*")] == []
