@@ -96,6 +96,8 @@ static _Noreturn void print_help(int code)
 	       "                               or ${HOME}/.rancher/k3s if not root [$K3S_DATA_DIR]\n"
 	       "   --show-defaults             What this k3s sets on this board, and why; with\n"
 	       "                               --json as JSON, with a command for its start\n"
+	       "   --show-paths                Which folders and configuration a start would use;\n"
+	       "                               with --json as JSON, with a command for its start\n"
 	       "   --help, -h                  show help\n"
 	       "   --version, -v               print the version\n\n"
 	       "'k3s help COMMAND' shows a command's own options.\n");
@@ -133,7 +135,7 @@ static _Noreturn void complete(const struct command *c, const char *last)
 
 	/* the inner program knows a command's own flags, but has no completion */
 	if (last[0] == '-') {
-		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--show-defaults\n--help\n-h\n--version\n-v\n");
+		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--show-defaults\n--show-paths\n--help\n-h\n--version\n-v\n");
 		exit(0);
 	}
 	for (i = 0; !c && i < COMMANDS; i++)
@@ -147,7 +149,7 @@ static _Noreturn void complete(const struct command *c, const char *last)
 }
 
 struct globals {
-	bool help, version, show_defaults, json;
+	bool help, version, show_defaults, show_paths, json;
 };
 
 /* One global flag as Go's flag package reads it; the number of words it takes. */
@@ -173,6 +175,8 @@ static int global_flag(char **at, struct globals *g)
 		g->version = on;
 	else if (!strcmp(name, "show-defaults"))
 		g->show_defaults = on;
+	else if (!strcmp(name, "show-paths"))
+		g->show_paths = on;
 	else if (!strcmp(name, "json"))
 		g->json = on;
 	else if (strcmp(name, "debug"))
@@ -214,16 +218,21 @@ static void help_for(const char *name, char **argv, struct request *r)
 	r->argv = argv;
 }
 
-static void ask_defaults(char **argv, int at, bool as_json, struct request *r)
+/* Paths are those of a server, unless a command says otherwise. */
+static void ask(char **argv, int at, const struct globals *g, struct request *r)
 {
-	const struct command *c = argv[at] ? find(argv[at]) : &no_command;
+	const struct command *c = argv[at] ? find(argv[at]) : g->show_paths ? find("server") : &no_command;
 
+	if (g->show_defaults && g->show_paths)
+		wrong_usage("one question at a time", "--show-defaults --show-paths");
 	if (!c || (argv[at] && strcmp(c->name, "server") && strcmp(c->name, "agent")))
-		wrong_usage("only server and agent have defaults", argv[at]);
+		wrong_usage(g->show_paths ? "only the paths of server and agent can be shown" : "only server and agent have defaults",
+			    argv[at]);
 	r->command = c;
 	r->command_at = argv[at] ? at : at - 1;
-	r->show_defaults = true;
-	r->as_json = as_json;
+	r->show_defaults = g->show_defaults;
+	r->show_paths = g->show_paths;
+	r->as_json = g->json;
 }
 
 void command_parse(int argc, char **argv, struct request *r)
@@ -243,10 +252,10 @@ void command_parse(int argc, char **argv, struct request *r)
 	if (completing)
 		complete(argc > 2 ? find(argv[1]) : NULL, argc > 2 ? argv[argc - 2] : "");
 	at = skip_globals(argv, &g);
-	if (g.json && !g.show_defaults)
-		wrong_usage("it belongs to --show-defaults", "--json");
-	if (g.show_defaults && !g.help && !g.version) {
-		ask_defaults(argv, at, g.json, r);
+	if (g.json && !g.show_defaults && !g.show_paths)
+		wrong_usage("it belongs to --show-defaults and --show-paths", "--json");
+	if ((g.show_defaults || g.show_paths) && !g.help && !g.version) {
+		ask(argv, at, &g, r);
 		return;
 	}
 	if (g.help || !argv[at] || is_help(argv[at])) {

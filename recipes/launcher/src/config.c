@@ -69,6 +69,9 @@ void config_each(const char *file, bool strict, yaml_visit *visit, void *to)
 	struct dirent **names;
 	int count, i;
 
+	/* a folder called http: may be anybody's */
+	if (is_url(file))
+		return;
 	read_file(file, strict, visit, to);
 	join(folder, "%s.d", file);
 	count = scandir(folder, &names, is_dropin, by_bytes);

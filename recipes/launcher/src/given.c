@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct search {
 	const char *name;
@@ -101,7 +102,7 @@ static void in_environment(struct search *s)
 
 bool is_url(const char *config)
 {
-	return !strncmp(config, "http://", 7) || !strncmp(config, "https://", 8);
+	return !strncasecmp(config, "http:", 5) || !strncasecmp(config, "https:", 6);
 }
 
 bool flag_given(const char *name, const char *value, char **flags, const char *config)

@@ -30,6 +30,7 @@
  *   without.c   --disable for what the bundle does not have
  *   defaults.c  what a small board gets where its user chose nothing
  *   show.c      k3s --show-defaults
+ *   paths.c     k3s --show-paths
  *   given.c     did the user give a flag, anywhere
  *   memory.c    how much memory the machine has
  *   arguments.c one more word for the inner program
@@ -208,6 +209,7 @@ struct request {
 	char **argv;		/* what the inner program is given */
 	int command_at;		/* index in our argv; 0: the alias in argv[0] */
 	bool show_defaults;	/* a question; a command says which start is meant */
+	bool show_paths;
 	bool as_json;
 };
 
@@ -223,6 +225,8 @@ void datadir_of_node(const struct settings *s, char **argv, const struct request
 
 /* ---- stage.c ---- */
 #define PENDING_MARK ".links-pending"
+/* Where this version lies, or would be unpacked; false: it is not there yet. */
+bool stage_find(const struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
 void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
 /* mkdir -p, and open; needs the umask to be 0. */
 int open_data(char *path);
@@ -355,6 +359,11 @@ char **defaults_apply(struct bundle *b, const struct request *r, const char *con
 
 /* ---- show.c ---- */
 _Noreturn void defaults_show(struct bundle *b, const struct request *r, const char *config);
+
+/* ---- paths.c ---- */
+/* What this start would use, without making any of it. */
+_Noreturn void paths_show(const struct bundle *b, const struct settings *s, char **argv, const struct request *r,
+			  const char *config);
 
 /* ---- heal.c ---- */
 /* Removes the empty ones among the files that k3s remakes when they are absent. */

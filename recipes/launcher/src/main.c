@@ -99,6 +99,8 @@ int main(int argc, char **argv)
 	bundle_open(&bundle);
 	if (request.show_defaults)
 		defaults_show(&bundle, &request, config);
+	if (request.show_paths)
+		paths_show(&bundle, &settings, argv, &request, config);
 	datadir_find(&settings, argv, &request, data_dir);
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);

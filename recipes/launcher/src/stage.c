@@ -141,19 +141,25 @@ static bool usable_as_it_is(const char *dir)
 	return is_unpacked(dir) && access(dir, W_OK);
 }
 
-void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX])
+bool stage_find(const struct bundle *b, const char *data_dir, char dir[PATH_MAX])
 {
 	char fallback[PATH_MAX];
 
 	join(dir, "%s/data/%s", data_dir[1] ? data_dir : "", b->hash);
 	if (is_complete(dir))
-		return;
+		return true;
 	/* as upstream: rather the system's copy than a second one in a user's home */
 	join(fallback, DEFAULT_DATA_DIR "/data/%s", b->hash);
-	if (is_complete(fallback)) {
-		memcpy(dir, fallback, sizeof fallback);
+	if (!is_complete(fallback))
+		return false;
+	memcpy(dir, fallback, sizeof fallback);
+	return true;
+}
+
+void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX])
+{
+	if (stage_find(b, data_dir, dir))
 		return;
-	}
 	if (usable_as_it_is(dir)) {
 		log_line(LOG_WARNING, "%s is complete, but its links cannot be updated: %s", dir, strerror(errno));
 		return;
