@@ -277,20 +277,25 @@ void command_parse(int argc, char **argv, struct request *r)
 	}
 }
 
-bool starts_node(char **argv, const struct request *r)
+bool is_question(char **argv, const struct request *r)
 {
 	static const char *const questions[] = { "--help", "-help", "--h", "-h", "--version", "-version" };
 	char **at = argv + r->command_at + 1;
 	size_t i;
 
-	if (strcmp(r->command->name, "server") && strcmp(r->command->name, "agent"))
-		return false;
-	if (*at && is_help(*at))
-		return false;
+	if (r->command == &inner_help || (*at && is_help(*at)))
+		return true;
 	/* -v is no question: it takes a log level there */
 	for (; *at && strcmp(*at, "--"); at++)
 		for (i = 0; i < sizeof questions / sizeof questions[0]; i++)
 			if (!strcmp(*at, questions[i]))
-				return false;
-	return true;
+				return true;
+	return false;
+}
+
+bool starts_node(char **argv, const struct request *r)
+{
+	bool is_node = !strcmp(r->command->name, "server") || !strcmp(r->command->name, "agent");
+
+	return is_node && !is_question(argv, r);
 }

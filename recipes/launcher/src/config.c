@@ -16,46 +16,66 @@
 
 enum { CONFIG_MAX = 4 << 20 };
 
-static void unreadable(const char *file, bool strict)
+static bool unreadable(struct config_problem *p, const char *file, const char *why)
 {
-	int error = errno;
-
-	if (strict)
-		fail(EXIT_CONFIG, "cannot read the configuration %s: %s\n"
-		     "  do: correct its permissions, or name another file in K3S_CONFIG_FILE", file, strerror(error));
-	log_line(LOG_WARNING, "cannot read the configuration %s: %s", file, strerror(error));
+	join(p->text, "cannot read the configuration %.3000s: %s", file, why);
+	p->advice = "correct its permissions, or name another file in K3S_CONFIG_FILE";
+	return false;
 }
 
-static void read_file(const char *file, bool strict, yaml_visit *visit, void *to)
+static bool not_understood(struct config_problem *p, const char *file, const struct yaml_problem *y)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	join(p->text, "cannot understand the configuration %.3000s, line %zu: %s", file, y->line, y->what);
+	p->advice = "write it as simple lines 'key: value', with quotation marks around the value";
+	return false;
+}
+
+/* What can be read twice, here and by the inner program. */
+static bool read_open(int fd, const char *file, yaml_visit *visit, void *to, struct config_problem *p)
+{
+	struct yaml_problem y = { 0 };
+	size_t size = 0;
 	ssize_t got = -1;
-	char *text;
+	char *text = malloc(CONFIG_MAX + 1);
+	bool good;
 
-	/* what cannot even be seen is no configuration (an http URL, a closed folder) */
-	if (fd < 0 && stat(file, &st))
-		return;
-	if (fd < 0) {
-		unreadable(file, strict);
-		return;
-	}
-	text = malloc(CONFIG_MAX);
-	if (text)
-		got = read(fd, text, CONFIG_MAX);
+	while (text && size <= CONFIG_MAX && (got = read(fd, text + size, CONFIG_MAX + 1 - size)) > 0)
+		size += (size_t)got;
 	if (got < 0)
-		unreadable(file, strict);
+		good = unreadable(p, file, strerror(errno));
+	else if (size > CONFIG_MAX)
+		good = unreadable(p, file, "it is larger than 4 MiB");
 	else
-		yaml_read(text, (size_t)got, visit, to);
+		good = yaml_read(text, size, visit, to, &y) || not_understood(p, file, &y);
 	free(text);
-	close(fd);
+	return good;
 }
 
-static int is_dropin(const struct dirent *entry)
+static bool read_file(const char *file, yaml_visit *visit, void *to, struct config_problem *p)
 {
-	const char *dot = strrchr(entry->d_name, '.');
+	struct stat st;
+	bool good;
+	int fd;
 
-	return entry->d_type != DT_DIR && dot && (!strcasecmp(dot, ".yaml") || !strcasecmp(dot, ".yml"));
+	if (stat(file, &st))
+		return errno == ENOENT || unreadable(p, file, strerror(errno));
+	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))
+		return unreadable(p, file, "it is a pipe, and k3s reads it more than once");
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return unreadable(p, file, strerror(errno));
+	good = read_open(fd, file, visit, to, p);
+	close(fd);
+	return good;
+}
+
+static bool is_dropin(int dir_fd, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	struct stat st;
+
+	return dot && (!strcasecmp(dot, ".yaml") || !strcasecmp(dot, ".yml")) &&
+	       !(!fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode));
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -63,49 +83,57 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-void config_each(const char *file, bool strict, yaml_visit *visit, void *to)
+static bool read_dropins(const char *folder, yaml_visit *visit, void *to, struct config_problem *p)
 {
-	char folder[PATH_MAX], path[PATH_MAX];
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), count, i;
+	char path[PATH_MAX];
 	struct dirent **names;
-	int count, i;
+	bool good = true;
+
+	if (fd < 0)
+		return errno == ENOENT || unreadable(p, folder, strerror(errno));
+	count = scandir(folder, &names, NULL, by_bytes);
+	if (count < 0)
+		good = unreadable(p, folder, strerror(errno));
+	for (i = 0; i < count; i++) {
+		join(path, "%s/%s", folder, names[i]->d_name);
+		good = good && (!is_dropin(fd, names[i]->d_name) || read_file(path, visit, to, p));
+		free(names[i]);
+	}
+	if (count >= 0)
+		free(names);
+	close(fd);
+	return good;
+}
+
+bool config_each(const char *file, yaml_visit *visit, void *to, struct config_problem *p)
+{
+	char folder[PATH_MAX];
 
 	/* a folder called http: may be anybody's */
 	if (is_url(file))
-		return;
-	read_file(file, strict, visit, to);
+		return true;
 	join(folder, "%s.d", file);
-	count = scandir(folder, &names, is_dropin, by_bytes);
-	if (count < 0) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			unreadable(folder, strict);
-		return;
-	}
-	for (i = 0; i < count; i++) {
-		join(path, "%s/%s", folder, names[i]->d_name);
-		read_file(path, strict, visit, to);
-		free(names[i]);
-	}
-	free(names);
+	return read_file(file, visit, to, p) && read_dropins(folder, visit, to, p);
 }
 
-/* Of a list the first value counts. */
-static void store(void *to, const char *key, const char *value, bool first)
+/* k3s makes a flag of each value, and the last one wins. */
+static bool store(void *to, const struct yaml_item *item)
 {
 	struct settings *s = to;
+	bool is_dir = !strcmp(item->key, "data-dir") || !strcmp(item->key, "d");
+	char *place = is_dir ? s->data_dir : !strcmp(item->key, "prefer-bundled-bin") ? s->prefer_bundled_bin :
+		      !strcmp(item->key, "debug") ? s->debug : !strcmp(item->key, "rootless") ? s->rootless : NULL;
 
-	if (!first)
-		return;
-	if (!strcmp(key, "data-dir"))
-		snprintf(s->data_dir, sizeof s->data_dir, "%s", value);
-	else if (!strcmp(key, "prefer-bundled-bin"))
-		snprintf(s->prefer_bundled_bin, sizeof s->prefer_bundled_bin, "%s", value);
-	else if (!strcmp(key, "debug"))
-		snprintf(s->debug, sizeof s->debug, "%s", value);
-	else if (!strcmp(key, "rootless"))
-		snprintf(s->rootless, sizeof s->rootless, "%s", value);
+	if (!place || (item->appends && (item->none || (item->null && *place))))
+		return true;
+	snprintf(place, is_dir ? sizeof s->data_dir : SETTING_MAX, "%s", item->value);
+	if (is_dir)
+		s->has_data_dir = !item->none;
+	return item->exact;
 }
 
-void config_read(const char *file, bool strict, struct settings *s)
+void config_read(const char *file, struct settings *s)
 {
-	config_each(file, strict, store, s);
+	config_each(file, store, s, &s->problem);
 }

@@ -27,6 +27,13 @@ static void resolve(const char *dir, char out[PATH_MAX])
 	absolute_path(out, expanded);
 }
 
+bool datadir_is_given(char **argv, const struct request *r)
+{
+	const char *flag = from_flag(argv, r);
+
+	return from_environment("K3S_DATA_DIR") || (flag && *flag);
+}
+
 void datadir_find(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX])
 {
 	const char *dir = from_environment("K3S_DATA_DIR");
@@ -67,7 +74,7 @@ void datadir_of_node(const struct settings *s, char **argv, const struct request
 	flag_find(flags, &f);
 	if (f.value)
 		dir = f.value;
-	else if (!*dir)
+	else if (!s->has_data_dir)
 		dir = from_environment("K3S_DATA_DIR");
 	if (!dir && is_agent)
 		dir = DEFAULT_DATA_DIR;

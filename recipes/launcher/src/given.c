@@ -68,13 +68,13 @@ static void in_words(struct search *s, char **at)
 	}
 }
 
-static void in_configuration(void *to, const char *key, const char *value, bool first)
+static bool in_configuration(void *to, const struct yaml_item *item)
 {
 	struct search *s = to;
 
-	(void)first;
-	if (!strcmp(key, s->name))
-		look(s, value);
+	if (!strcmp(item->key, s->name))
+		look(s, item->value);
+	return true;
 }
 
 /* Not toupper: that gives an int, and asks the locale. */
@@ -108,6 +108,7 @@ bool is_url(const char *config)
 bool flag_given(const char *name, const char *value, char **flags, const char *config)
 {
 	struct search s = { name, NULL, 0, false };
+	struct config_problem judged = { .advice = "" };	/* when the configuration was read first */
 
 	if (strchr(value, '=')) {
 		s.key = value;
@@ -116,6 +117,6 @@ bool flag_given(const char *name, const char *value, char **flags, const char *c
 	in_words(&s, flags);
 	in_environment(&s);
 	if (!s.found && config)
-		config_each(config, false, in_configuration, &s);
+		config_each(config, in_configuration, &s, &judged);
 	return s.found;
 }

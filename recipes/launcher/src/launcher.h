@@ -9,7 +9,7 @@
  *   path.c      paths as text, the environment
  *   commands.c  subcommands, help, version, completion
  *   flags.c     looking for one flag in somebody else's command line
- *   yaml.c      keys and values of one text
+ *   yaml.c      keys and values of one text; yaml_*.c its parts
  *   config.c    k3s's configuration files, four keys of theirs
  *   datadir.c   which data directory
  *   bundle.c    footer and manifest of our own executable
@@ -177,22 +177,46 @@ void flag_find(char **argv, struct flag *f);
 bool parse_bool(const char *text, bool *value);
 
 /* ---- yaml.c ---- */
-/* A key with one of its values; first: no other value of it came before. */
-typedef void yaml_visit(void *to, const char *key, const char *value, bool first);
-void yaml_read(const char *text, size_t size, yaml_visit *visit, void *to);
-
-/* ---- config.c ---- */
-struct settings {
-	char data_dir[PATH_MAX];
-	char prefer_bundled_bin[32];
-	char debug[32];
-	char rootless[32];
+struct yaml_item {
+	const char *key, *value;
+	size_t line;		/* of the key */
+	bool first;		/* no other value of this key came before; of a list each element is told */
+	bool appends;		/* "key+" */
+	bool null;		/* the value is a null, which is an empty text to k3s */
+	bool none;		/* an empty list: there is no value at all */
+	bool exact;		/* the value is the very text that k3s makes of it */
 };
 
-/* strict: an unreadable file is an error, otherwise a warning. */
-void config_read(const char *file, bool strict, struct settings *s);
-/* The same for each value of each key, in the order of the files. */
-void config_each(const char *file, bool strict, yaml_visit *visit, void *to);
+struct yaml_problem {
+	size_t line;
+	const char *what;	/* is not understood; NULL: nothing */
+};
+
+/* false: this value must be known as it is, and is not. */
+typedef bool yaml_visit(void *to, const struct yaml_item *item);
+/* Of the first document, as k3s's own reader sees it. Changes CR LF to LF in text. false: see problem. */
+bool yaml_read(char *text, size_t size, yaml_visit *visit, void *to, struct yaml_problem *problem);
+
+/* ---- config.c ---- */
+enum { SETTING_MAX = 32 };
+
+struct config_problem {
+	char text[PATH_MAX];	/* empty: none */
+	const char *advice;
+};
+
+struct settings {
+	char data_dir[PATH_MAX];
+	bool has_data_dir;	/* an empty one says: the default, whatever the environment says */
+	char prefer_bundled_bin[SETTING_MAX];
+	char debug[SETTING_MAX];
+	char rootless[SETTING_MAX];
+	struct config_problem problem;
+};
+
+void config_read(const char *file, struct settings *s);
+/* Each value of each key, in the order of the files. false: see problem. */
+bool config_each(const char *file, yaml_visit *visit, void *to, struct config_problem *problem);
 
 /* ---- commands.c ---- */
 struct command {
@@ -215,10 +239,14 @@ struct request {
 
 /* Answers help, version and completion itself and exits. */
 void command_parse(int argc, char **argv, struct request *r);
-/* Is it a real start of server or agent, not a question about their flags? */
+/* Is it a question about the flags of a command? */
+bool is_question(char **argv, const struct request *r);
+/* Is it a real start of server or agent? */
 bool starts_node(char **argv, const struct request *r);
 
 /* ---- datadir.c ---- */
+/* By flag or variable: the configuration is not asked. */
+bool datadir_is_given(char **argv, const struct request *r);
 void datadir_find(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX]);
 /* The one that the inner server or agent will use, which may be another. */
 void datadir_of_node(const struct settings *s, char **argv, const struct request *r, char out[PATH_MAX]);

@@ -22,19 +22,30 @@ static const char *config_file(char **argv, const struct request *r)
 	return DEFAULT_CONFIG;
 }
 
-/* Whoever asks for help or a version is not stopped by a broken configuration. */
-static bool is_strict(char **argv, const struct request *r)
+/* Only these do what the configuration says; the others look there for the place of their program alone. */
+static bool obeys_config(char **argv, const struct request *r)
 {
-	static const char *const lenient[] = { "--help", "-h", "--version", "-v" };
-	size_t i;
+	return r->show_defaults || r->show_paths || (r->command->reads_config && !is_question(argv, r));
+}
 
-	if (r->command->external)
-		return false;
-	for (; *argv; argv++)
-		for (i = 0; i < sizeof lenient / sizeof lenient[0]; i++)
-			if (!strcmp(*argv, lenient[i]))
-				return false;
-	return true;
+static void demand_config(char **argv, const struct request *r, const struct config_problem *p)
+{
+	if (!*p->text)
+		return;
+	if (obeys_config(argv, r))
+		fail(EXIT_CONFIG, "%s\n  do: %s", p->text, p->advice);
+	/* the inner program reads it even to print its help */
+	if (!r->command->external)
+		set_environment("K3S_CONFIG_FILE", "/dev/null");
+}
+
+/* Its data directory would matter now, to unpack there, or to find crictl's own configuration. */
+static void warn_of_config(char **argv, const struct request *r, const struct config_problem *p, bool unpacked)
+{
+	bool is_crictl = !strcmp(r->command->name, "crictl") && !from_environment("CRI_CONFIG_FILE");
+
+	if (*p->text && (!unpacked || is_crictl) && !datadir_is_given(argv, r))
+		log_line(LOG_WARNING, "%s; going on as if it named no data directory", p->text);
 }
 
 static bool flag_set(char **argv, const char *name, bool otherwise)
@@ -94,7 +105,8 @@ int main(int argc, char **argv)
 	command_parse(argc, argv, &request);
 	config = config_file(argv, &request);
 	if (config && *config)
-		config_read(config, is_strict(argv, &request), &settings);
+		config_read(config, &settings);
+	demand_config(argv, &request, &settings.problem);
 	set_log_level(argv, &request, &settings);
 	bundle_open(&bundle);
 	if (request.show_defaults)
@@ -102,6 +114,7 @@ int main(int argc, char **argv)
 	if (request.show_paths)
 		paths_show(&bundle, &settings, argv, &request, config);
 	datadir_find(&settings, argv, &request, data_dir);
+	warn_of_config(argv, &request, &settings.problem, stage_find(&bundle, data_dir, dir));
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);
 	if (starts_node(argv, &request))

@@ -1,460 +1,314 @@
 /*
- * k3s's configuration as its keys and values.
+ * k3s's configuration as its keys and values, as k3s itself reads it: with
+ * gopkg.in/yaml.v2, whose scanner and resolution of plain words this follows.
+ * (A merge key at the top is read there, but what it merges is lost.)
  *
- * This reads the YAML that people write there: top-level keys, plain and quoted
- * scalars, block scalars, a value on the next line, lists, JSON. A nested
- * mapping is passed over. It does not judge what it does not understand: the
- * inner program parses the file whole and reports what is wrong with it.
+ * What is not understood exactly so is refused with its line; nothing is
+ * guessed. Refused that go-yaml knows: "? " keys, collections and aliases as
+ * keys, properties before a key, pairs in lists [a: b], %TAG, an anchor's name
+ * given twice, and more than 100 levels.
+ *
+ * No tree is made. An alias is read again at its anchor.
  */
-#include "launcher.h"
+#include "yaml.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct text {
-	const char *at, *end;
+/* For a list of a thousand aliases to a long list. */
+enum { REPLAYED_MAX = 16 << 20 };
+
+struct properties {
+	struct anchor *anchor;
+	bool is_text;		/* !!str */
+	bool is_other;		/* another tag, which means nothing before a collection */
+	bool any;
 };
 
-static bool is_blank(char c)
+static size_t name_size(const struct yaml *y)
 {
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static void skip_blanks(struct text *t)
-{
-	while (t->at < t->end && is_blank(*t->at))
-		t->at++;
-}
-
-/* Takes the next line off t, without its end. */
-static struct text next_line(struct text *t)
-{
-	struct text line = *t;
-
-	while (t->at < t->end && *t->at != '\n')
-		t->at++;
-	line.end = t->at;
-	if (t->at < t->end)
-		t->at++;
-	while (line.end > line.at && line.end[-1] == '\r')
-		line.end--;
-	return line;
-}
-
-static size_t indent_of(struct text line)
-{
+	static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 	size_t size = 0;
 
-	while (line.at + size < line.end && line.at[size] == ' ')
+	while (look(y, size) && strchr(letters, look(y, size)))
 		size++;
 	return size;
 }
 
-/* Nothing on the line but blanks and a comment. */
-static bool is_empty(struct text line)
+static struct anchor *find_anchor(struct yaml *y, const char *name, size_t size)
 {
-	skip_blanks(&line);
-	return line.at == line.end || *line.at == '#';
-}
-
-struct buffer {
-	char *at;
-	size_t size, used;
-};
-
-static void put(struct buffer *b, char c)
-{
-	if (b->used + 1 < b->size)
-		b->at[b->used++] = c;
-	b->at[b->used] = 0;
-}
-
-static void put_code_point(struct buffer *b, unsigned long code)
-{
-	if (code < 0x80) {
-		put(b, (char)code);
-	} else if (code < 0x800) {
-		put(b, (char)(0xc0 | code >> 6));
-		put(b, (char)(0x80 | (code & 63)));
-	} else {
-		put(b, (char)(0xe0 | (code >> 12 & 15)));
-		put(b, (char)(0x80 | (code >> 6 & 63)));
-		put(b, (char)(0x80 | (code & 63)));
-	}
-}
-
-/* After a backslash in double quotes. */
-static void escape(struct text *t, struct buffer *out)
-{
-	static const char names[] = "nt0r", values[] = "\n\t\0\r";
-	char c = *t->at++, digits[5] = "";
-	size_t size = c == 'x' ? 2 : c == 'u' ? 4 : 0;
-	const char *name = strchr(names, c);
-
-	if (size && (size_t)(t->end - t->at) >= size) {
-		memcpy(digits, t->at, size);
-		t->at += size;
-		put_code_point(out, strtoul(digits, NULL, 16));
-	} else if (name) {
-		put(out, values[name - names]);
-	} else {
-		put(out, c);
-	}
-}
-
-static void quoted(struct text *t, struct buffer *out)
-{
-	char quote = *t->at++;
-
-	while (t->at < t->end) {
-		char c = *t->at++;
-
-		if (c == quote) {
-			if (quote == '"' || t->at == t->end || *t->at != quote)
-				return;
-			t->at++;	/* '' inside single quotes */
-		} else if (c == '\\' && quote == '"' && t->at < t->end) {
-			escape(t, out);
-			continue;
-		}
-		put(out, c);
-	}
-}
-
-/* Up to a comment or the end of the line; in a flow also up to , ] }. */
-static void plain(struct text *t, struct buffer *out, bool in_flow)
-{
-	const char *start = t->at, *stop;
-
-	for (; t->at < t->end && *t->at != '\n'; t->at++) {
-		if (*t->at == '#' && t->at > start && is_blank(t->at[-1]))
-			break;
-		if (in_flow && (strchr(",]}", *t->at) || (*t->at == ':' && t->at + 1 < t->end && is_blank(t->at[1]))))
-			break;
-	}
-	for (stop = t->at; stop > start && is_blank(stop[-1]); stop--)
-		;
-	while (start < stop)
-		put(out, *start++);
-}
-
-/* A plain scalar that YAML reads as null or as a boolean. */
-static void resolve(struct buffer *out)
-{
-	static const char *const nulls[] = { "~", "null", "Null", "NULL" };
-	static const char *const trues[] = { "y", "Y", "yes", "Yes", "YES", "on", "On", "ON" };
 	size_t i;
 
-	for (i = 0; i < sizeof nulls / sizeof nulls[0]; i++)
-		if (!strcmp(out->at, nulls[i]))
-			out->at[out->used = 0] = 0;
-	for (i = 0; i < sizeof trues / sizeof trues[0]; i++)
-		if (!strcmp(out->at, trues[i]))
-			snprintf(out->at, out->size, "true");
+	for (i = 0; i < y->anchor_count; i++)
+		if (y->anchors[i].size == size && !memcmp(y->anchors[i].name, name, size))
+			return &y->anchors[i];
+	return NULL;
 }
 
-static void skip_properties(struct text *t)
+/* The name behind & or *, which a blank or a bracket must end. */
+static const char *read_name(struct yaml *y, bool in_flow, size_t *size)
 {
-	skip_blanks(t);
-	while (t->at < t->end && (*t->at == '!' || *t->at == '&')) {
-		while (t->at < t->end && !is_blank(*t->at) && *t->at != '\n')
-			t->at++;
-		skip_blanks(t);
-	}
+	const char *name = ++y->at;
+	char next;
+
+	*size = name_size(y);
+	y->at += *size;
+	next = look(y, 0);
+	if (!*size || !(is_end_of_word(next) || (in_flow && strchr(",]}", next))))
+		refuse(y, "a name behind & or * that is not made of letters, digits, _ and -");
+	return name;
 }
 
-static void scalar(struct text *t, struct buffer *out, bool in_flow)
+static void read_anchor(struct yaml *y, const struct place *p, const char *node_at, struct properties *found)
 {
-	out->used = 0;
-	out->at[0] = 0;
-	skip_properties(t);
-	if (t->at < t->end && (*t->at == '"' || *t->at == '\'')) {
-		quoted(t, out);
-	} else {
-		plain(t, out, in_flow);
-		resolve(out);
-	}
-}
+	size_t size;
+	const char *name = read_name(y, p->in_flow, &size);
 
-static void trim(char *text)
-{
-	size_t size = strlen(text), skip = strspn(text, " \t\r\n");
-
-	while (size > skip && strchr(" \t\r\n", text[size - 1]))
-		size--;
-	memmove(text, text + skip, size - skip);
-	text[size - skip] = 0;
-}
-
-/* What is being read, and who is told. */
-struct reader {
-	yaml_visit *visit;
-	void *to;
-	struct buffer key, value;
-	bool first;		/* of its key's values */
-};
-
-static void tell(struct reader *r)
-{
-	trim(r->value.at);
-	r->visit(r->to, r->key.at, r->value.at, r->first);
-	r->first = false;
-}
-
-static void tell_nothing(struct reader *r)
-{
-	r->value.at[r->value.used = 0] = 0;
-	tell(r);
-}
-
-/* Line ends and comments, too. */
-static void skip_space(struct text *t)
-{
-	while (t->at < t->end && (is_blank(*t->at) || strchr("\n#", *t->at))) {
-		if (*t->at == '#')
-			next_line(t);
-		else
-			t->at++;
-	}
-}
-
-/* Past a nested { } or [ ]. */
-static void skip_nested(struct text *t, struct buffer *scratch)
-{
-	int depth = 0;
-
-	while (t->at < t->end) {
-		if (*t->at == '"' || *t->at == '\'') {
-			scratch->used = 0;
-			quoted(t, scratch);
-			continue;
-		}
-		depth += strchr("{[", *t->at) != NULL;
-		depth -= strchr("}]", *t->at) != NULL;
-		t->at++;
-		if (depth <= 0)
-			return;
-	}
-}
-
-/* "[a, 'b']", perhaps over several lines; t ends up behind it. */
-static void flow_list(struct text *t, struct reader *r)
-{
-	const char *before;
-
-	for (t->at++; skip_space(t), t->at < t->end && *t->at != ']';) {
-		before = t->at;
-		if (strchr("{[", *t->at)) {
-			skip_nested(t, &r->value);
-		} else if (*t->at != ',') {
-			scalar(t, &r->value, true);
-			tell(r);
-		}
-		if (t->at == before)
-			t->at++;
-	}
-	if (t->at < t->end)
-		t->at++;
-	if (r->first)
-		tell_nothing(r);
-}
-
-/* One value at t, where nothing but properties may stand before it. */
-static void value_at(struct text *t, struct reader *r)
-{
-	skip_properties(t);
-	if (t->at < t->end && *t->at == '[') {
-		flow_list(t, r);
+	if (y->what || y->replaying)
 		return;
-	}
-	scalar(t, &r->value, false);
-	tell(r);
+	if (found->anchor || find_anchor(y, name, size))
+		refuse(y, "an anchor where there is one already, or with the name of another");
+	else if (y->anchor_count == ANCHORS_MAX)
+		refuse(y, "more than 1000 anchors");
+	if (y->what)
+		return;
+	found->anchor = &y->anchors[y->anchor_count++];
+	*found->anchor = (struct anchor){ name, node_at, size, *p, SCALAR, true };
 }
 
-/* The lines below "key: |": joined by spaces. */
-static void block_below(struct text rest, size_t top, struct reader *r)
+static void read_tag(struct yaml *y, struct properties *found)
 {
-	struct text line;
-	size_t indent;
+	const char *from = y->at++;
+	size_t size;
 
-	r->value.at[r->value.used = 0] = 0;
-	while (rest.at < rest.end) {
-		line = next_line(&rest);
-		if (line.at == line.end)
-			continue;
-		indent = indent_of(line);
-		if (indent <= top)
-			break;
-		line.at += indent;
-		if (r->value.used)
-			put(&r->value, ' ');
-		while (line.at < line.end)
-			put(&r->value, *line.at++);
-	}
-	tell(r);
+	y->at += look(y, 0) == '!';
+	size = name_size(y);
+	y->at += size;
+	if (!size || from[1] != '!' || !is_end_of_word(look(y, 0)) || found->is_text || found->is_other)
+		refuse(y, "a tag that does not consist of !! and a word");
+	found->is_text = size == 3 && !memcmp(from, "!!str", 5);
+	found->is_other = !found->is_text;
 }
 
-static bool is_element(struct text line)
+static struct properties read_properties(struct yaml *y, const struct place *p, const char *node_at)
 {
-	return line.end - line.at > 1 && line.at[0] == '-' && is_blank(line.at[1]);
-}
+	struct properties found = { 0 };
+	bool own_line = p->keys || begins_line(y);
 
-/* The lines below "key:": a list, whose dashes may be as far left as the key, or one value. */
-static void value_below(struct text rest, size_t top, struct reader *r)
-{
-	struct text line, from;
-	size_t indent;
-
-	while (rest.at < rest.end) {
-		from = rest;
-		line = next_line(&rest);
-		if (is_empty(line))
-			continue;
-		indent = indent_of(line);
-		line.at += indent;
-		from.at += indent;
-		if (indent >= top && is_element(line)) {
-			line.at += 2;
-			value_at(&line, r);
-			continue;
-		}
-		if (indent > top && r->first)
-			value_at(&from, r);
-		break;
-	}
-	if (r->first)
-		tell_nothing(r);
-}
-
-/* What a value looks like that does not stand behind its key. */
-static bool is_below(struct text line, bool *block)
-{
-	skip_properties(&line);
-	*block = line.at < line.end && (*line.at == '|' || *line.at == '>');
-	return *block || is_empty(line);
-}
-
-/* "key" up to its colon; false: the line is no "key: value". */
-static bool read_key(struct text *line, struct buffer *key, bool json)
-{
-	const char *start = line->at;
-
-	key->used = 0;
-	key->at[0] = 0;
-	if (*line->at == '"' || *line->at == '\'') {
-		quoted(line, key);
-		skip_blanks(line);
-	} else {
-		while (line->at < line->end && !(*line->at == ':' && (line->at + 1 == line->end || is_blank(line->at[1]))))
-			line->at++;
-		while (start < line->at)
-			put(key, *start++);
-		trim(key->at);
-	}
-	if (line->at >= line->end || *line->at != ':')
-		return false;
-	/* "key+: x" appends to a list */
-	if (key->at[0] && key->at[strlen(key->at) - 1] == '+')
-		key->at[strlen(key->at) - 1] = 0;
-	line->at++;
-	return json || line->at == line->end || is_blank(*line->at);
-}
-
-/* A whole configuration as one { "key": value, ... }. */
-static void read_flow(struct text t, struct reader *r)
-{
-	for (t.at++; t.at < t.end; t.at++) {
-		skip_space(&t);
-		if (t.at >= t.end || *t.at == '}')
-			return;
-		if (*t.at == ',')
-			continue;
-		if (!read_key(&t, &r->key, true))
-			return;
-		r->first = true;
-		skip_space(&t);
-		if (t.at < t.end && *t.at == '{') {
-			skip_nested(&t, &r->value);
-			tell_nothing(r);
-		} else if (t.at < t.end && *t.at == '[') {
-			flow_list(&t, r);
-		} else {
-			scalar(&t, &r->value, true);
-			tell(r);
-		}
-		skip_space(&t);
-		if (t.at >= t.end || *t.at != ',')
-			return;
-	}
-}
-
-/* "---" or "..." */
-static bool is_marker(struct text line, char c)
-{
-	return line.end - line.at >= 3 && line.at[0] == c && line.at[1] == c && line.at[2] == c &&
-	       (line.end - line.at == 3 || is_blank(line.at[3]));
-}
-
-/* "key:" at the start of line, which is the first of t; where it ends. */
-static struct text read_entry(struct text line, struct text t, size_t top, struct reader *r)
-{
-	struct text rest = t;
-	bool block;
-
-	if (!read_key(&line, &r->key, false))
-		return t;
-	r->first = true;
-	if (is_below(line, &block)) {
-		if (block)
-			block_below(t, top, r);
+	while (look(y, 0) == '&' || look(y, 0) == '!') {
+		found.any = true;
+		if (look(y, 0) == '&')
+			read_anchor(y, p, node_at, &found);
 		else
-			value_below(t, top, r);
-		return t;
+			read_tag(y, &found);
+		skip(y, p->in_flow, true);
 	}
-	skip_properties(&line);
-	if (*line.at != '[') {
-		scalar(&line, &r->value, false);
-		tell(r);
-		return t;
-	}
-	rest.at = line.at;
-	flow_list(&rest, r);
-	/* what a list over several lines holds is no key of ours */
-	next_line(&rest);
-	return rest;
+	if (found.any && !p->in_flow && own_line && !begins_line(y) && is_entry(y))
+		refuse(y, "an anchor or a tag before a key");
+	return found;
 }
 
-void yaml_read(const char *text, size_t size, yaml_visit *visit, void *to)
+static enum kind alias(struct yaml *y, const struct place *p, enum role role)
 {
-	char key[128], value[PATH_MAX];
-	struct reader r = { visit, to, { key, sizeof key, 0 }, { value, sizeof value, 0 }, true };
-	struct text t = { text, text + size }, line, from;
-	bool started = false;
-	size_t top = 0, indent;
+	size_t size;
+	const char *name = read_name(y, p->in_flow, &size), *back = y->at;
+	struct anchor *a = y->what ? NULL : find_anchor(y, name, size);
+	int indent = y->indent;
+	bool replaying = y->replaying;
+	enum kind kind;
 
-	if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
-		t.at += 3;
-	while (t.at < t.end) {
-		from = t;
-		line = next_line(&t);
-		if (is_empty(line) || *line.at == '%')
-			continue;
-		if (is_marker(line, '.') || (is_marker(line, '-') && started))
-			return;	/* only the first document counts */
-		if (is_marker(line, '-'))
-			continue;
-		indent = indent_of(line);
-		line.at += indent;
-		if (!started && *line.at == '{') {
-			from.at += indent;
-			read_flow(from, &r);
-			return;
-		}
-		if (!started)
-			top = indent;
-		started = true;
-		if (indent == top)
-			t = read_entry(line, t, top, &r);
+	if (y->what)
+		return SCALAR;
+	if (!a || a->open) {
+		refuse(y, a ? "an alias in its own anchor" : "an alias without an anchor before it");
+		return SCALAR;
 	}
+	if (role > ELEMENT)
+		return a->kind;
+	y->at = a->at;
+	y->indent = a->place.indent;
+	y->replaying = true;
+	kind = node(y, &a->place, role);
+	y->replaying = replaying;
+	y->indent = indent;
+	if (y->what)
+		return kind;
+	y->replayed += (size_t)(y->at - a->at);
+	y->at = back;
+	if (y->replayed > REPLAYED_MAX)
+		refuse(y, "aliases to so much text");
+	return kind;
+}
+
+/* A node without content: the token here belongs to what is around it. */
+static bool is_nothing(const struct yaml *y, const struct place *p)
+{
+	char c = look(y, 0);
+	int left;
+
+	if (y->at == y->end || at_marker(y))
+		return true;
+	if (p->in_flow)
+		return c == ',' || c == '}' || c == ']';
+	if (!begins_line(y))
+		return false;
+	left = column(y);
+	return left < p->indent || (left == p->indent && !(p->dashes && c == '-' && is_end_of_word(look(y, 1))));
+}
+
+static enum kind scalar(struct yaml *y, const struct place *p, enum role role, bool is_text)
+{
+	char c = look(y, 0);
+
+	if (c == '"' || c == '\'') {
+		quoted_scalar(y);
+	} else if ((c == '|' || c == '>') && !p->in_flow) {
+		block_scalar(y);
+	} else if (strchr("]},%@`|>:", c) && (c != ':' || p->in_flow || is_end_of_word(look(y, 1)))) {
+		refuse(y, "a text that begins so");
+	} else if ((c == '-' || c == '?') && (is_end_of_word(look(y, 1)) || (c == '?' && p->in_flow))) {
+		refuse(y, c == '-' ? "a list that begins on this line" : "a key behind a question mark");
+	} else {
+		plain_scalar(y, p->in_flow);
+	}
+	tell_scalar(y, role, is_text);
+	return SCALAR;
+}
+
+static enum kind content(struct yaml *y, const struct place *p, enum role role, const struct properties *found)
+{
+	bool own_line = !p->in_flow && (begins_line(y) || (p->keys && !found->any));
+	char c = look(y, 0);
+
+	if (own_line && c == '-' && is_end_of_word(look(y, 1)))
+		return block_list(y, p, role);
+	if (own_line && is_entry(y))
+		return block_mapping(y, role);
+	if (c == '[')
+		return flow_list(y, role);
+	if (c == '{')
+		return flow_mapping(y, role);
+	if (c == '*' && found->any)
+		refuse(y, "an anchor or a tag before an alias");
+	else if (c == '*')
+		return alias(y, p, role);
+	return scalar(y, p, role, found->is_text);
+}
+
+enum role role_in_list(enum role role)
+{
+	return role == VALUE ? ELEMENT : role == MERGED ? MERGED_ELEMENT : UNASKED;
+}
+
+static enum kind nothing(struct yaml *y, enum role role, bool is_text)
+{
+	y->scalar.at[y->scalar.used = 0] = 0;
+	y->scalar.cut = false;
+	y->is_plain = true;
+	tell_scalar(y, role, is_text);
+	return SCALAR;
+}
+
+enum kind node(struct yaml *y, const struct place *p, enum role role)
+{
+	const char *from = y->at;
+	struct properties found = { 0 };
+	bool is_alias = false;
+	enum kind kind;
+
+	if (++y->depth > DEPTH_MAX)
+		refuse(y, "more than 100 levels");
+	skip(y, p->in_flow, !p->keys);
+	if (p->in_flow && at_marker(y))
+		refuse(y, "the end of the document in brackets");
+	if (!is_nothing(y, p))
+		found = read_properties(y, p, from);
+	if (is_nothing(y, p)) {
+		kind = nothing(y, role, found.is_text);
+	} else {
+		is_alias = look(y, 0) == '*';
+		kind = content(y, p, role, &found);
+		if (!is_alias && kind != SCALAR && (role == ELEMENT || (role == VALUE && kind == MAPPING)))
+			tell_collection(y);
+	}
+	if (found.is_other && kind == SCALAR)
+		refuse(y, "a text with a tag that is not !!str");
+	if ((role == MERGED && (kind == SCALAR || (kind == LIST && is_alias))) || (role == MERGED_ELEMENT && kind != MAPPING))
+		refuse(y, "<< with something else than a mapping");
+	if (found.anchor) {
+		found.anchor->open = false;
+		found.anchor->kind = kind;
+	}
+	y->depth--;
+	return kind;
+}
+
+/* "%YAML 1.1" is the only one that changes nothing. */
+static void read_directive(struct yaml *y)
+{
+	static const char version[] = "%YAML 1.1";
+
+	if (look(y, 0) != '%' || column(y))
+		return;
+	if ((size_t)(y->end - y->at) > sizeof version - 1 && !memcmp(y->at, version, sizeof version - 1)) {
+		y->at += sizeof version - 1;
+		skip(y, false, true);
+	}
+	if (look(y, 0) != '-' || !at_marker(y))
+		refuse(y, "such a directive");
+}
+
+static void document(struct yaml *y)
+{
+	struct place p = { -1, false, true, false };
+	const char *from;
+
+	skip(y, false, false);
+	read_directive(y);
+	if (y->at < y->end && at_marker(y)) {
+		if (*y->at == '.')
+			refuse(y, "the end of a document before its beginning");
+		else
+			y->at += 3;
+		p.keys = false;
+	}
+	skip(y, false, !p.keys);
+	from = y->at;
+	if (node(y, &p, ROOT) == LIST && !y->what) {
+		refuse(y, NO_MAPPING);
+		y->where = from;
+	}
+	skip(y, false, true);
+	if (y->at < y->end && !at_marker(y))
+		refuse(y, "something behind the end of the document");
+}
+
+static size_t line_of(const char *text, const char *at)
+{
+	size_t line = 1;
+
+	for (; text < at; text++)
+		line += *text == '\n';
+	return line;
+}
+
+bool yaml_read(char *text, size_t size, yaml_visit *visit, void *to, struct yaml_problem *problem)
+{
+	struct yaml *y = calloc(1, sizeof *y);
+	size_t at = 0;
+
+	if (!y)
+		fail(EXIT_SYSTEM, "no memory for the configuration\n  do: stop other programs, or add swap");
+	*problem = (struct yaml_problem){ 0 };
+	if (check_text(text, &size, &problem->what, &at)) {
+		*y = (struct yaml){ .start = text, .at = text, .end = text + size, .indent = -1, .visit = visit, .to = to,
+				    .item = { .line = 1 }, .counted = text };
+		document(y);
+		problem->what = y->what;
+		at = y->what ? (size_t)(y->where - text) : 0;
+	}
+	if (problem->what)
+		problem->line = line_of(text, text + at);
+	free(y);
+	return !problem->what;
 }

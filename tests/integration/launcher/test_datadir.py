@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -136,8 +137,19 @@ WANTED = "/tmp-{}"
         "data-dir: |\n  {}\n",
         "data-dir: >-\n  {}\ntoken: x\n",
         "data-dir: !!str {}\n",
-        "data-dir: [ {}, /no ]\n",
-        "data-dir:\n- {}\n- /no\n",
+        "data-dir: [ /no, {} ]\n",
+        "data-dir:\n- /no\n- {}\n",
+        "d: {}\n",
+        "x: &place {}\ndata-dir: *place\n",
+        "x: &all [/no, {}]\ndata-dir: *all\n",
+        "x: &base {{data-dir: /no}}\ndata-dir: {}\n<<: *base\n",
+        "--- {{data-dir: {}}}\n",
+        "--- # first\ndata-dir: {}\n--- # second\ndata-dir: /no\n",
+        "%YAML 1.1\n---\ndata-dir: {}\n",
+        'x: "two \\\n  lines"\ndata-dir: {}\n',
+        "{{x: [\na,\n{{b: c}}], # comment\ndata-dir:\n  {}}}\n",
+        "data-dir: {}\ndata-dir+: []\n",
+        "data-dir: {}\ndata-dir+:\n",
         "  data-dir: {}\n  token: x\n",
         "nested:\n  data-dir: /no\ntext: |\n  data-dir: /no\ndata-dir: {}\n",
         "data-dir: {}\n...\ndata-dir: /no\n",
@@ -228,18 +240,142 @@ def test_default_configuration_file(k3s: Path, call: Call, tmp_path: Path) -> No
     assert data_dir_of(result) == f"{tmp_path}/etc-config"
 
 
-@pytest.mark.parametrize(
-    ("command", "code"), [("server", 79), ("token", 79), ("kubectl", 0), ("check-config", 0)]
-)
-def test_unreadable_configuration(
-    k3s: Path, call: Call, tmp_path: Path, command: str, code: int
+@pytest.mark.parametrize("text", ["---\n---\ndata-dir: /no\n", "# nothing\n", "null\n", "{{}}\n"])
+def test_configuration_without_anything(k3s: Path, call: Call, tmp_path: Path, text: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text.format())
+    env = {**NO_ENV, "K3S_CONFIG_FILE": str(config)}
+    result = call(k3s, "server", env=env, inside="mount -t tmpfs none /var/lib")
+    assert data_dir_of(result) == "/var/lib/rancher/k3s"
+
+
+def test_empty_directory_in_the_configuration_beats_the_environment(
+    k3s: Path, call: Call, tmp_path: Path
+) -> None:
+    """k3s makes a flag of it; where it unpacks is the launcher's, which asks the variable first."""
+    config = tmp_path / "config.yaml"
+    for text, used in (("data-dir:\n", "/var/lib/rancher/k3s"), ("data-dir: []\n", "/srv/x")):
+        config.write_text(text)
+        env = {"K3S_DATA_DIR": "/srv/x", "K3S_CONFIG_FILE": str(config)}
+        assert f"\ndata-dir\t{used}\n" in call(k3s, "--show-paths", env=env).out
+
+
+# ---- a configuration that cannot be read or understood ----
+
+BROKEN = [
+    ("data-dir: &a [*a]\n", 1, "an alias in its own anchor"),
+    ("x: 1\n\ndata-dir: *nowhere\n", 3, "an alias without an anchor"),
+    ("? data-dir\n: /x\n", 1, "a key behind a question mark"),
+    ("x: 1\nx\n", 2, "no 'key: value'"),
+    ("\tdata-dir: /x\n", 1, "a tab"),
+    ("- data-dir: /x\n", 1, "does not consist of 'key: value'"),
+    ("data-dir: {a: b}\n", 1, "a value that k3s does not take as the text that it is"),
+    ("x: 1\ndata-dir: 0x10\n", 2, "a value that k3s does not take as the text that it is"),
+    ("debug: 1.0\n", 1, "a value that k3s does not take as the text that it is"),
+    ("x: [a\n", 2, "brackets that are not closed"),
+    ("x: 'a\n", 2, "a quotation mark that is not closed"),
+    ("x: \x07\n", 1, "a control character"),
+    ("%TAG !a! tag:b,2000:\n--- \nx: 1\n", 1, "such a directive"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "what"), BROKEN)
+def test_configuration_that_is_not_understood(
+    k3s: Path, call: Call, tmp_path: Path, text: str, line: int, what: str
 ) -> None:
     config = tmp_path / "config.yaml"
-    config.mkdir()
-    result = call(k3s, command, env={"K3S_CONFIG_FILE": str(config)})
-    assert result.code == code
-    assert f"cannot read the configuration {config}: Is a directory" in result.err
-    assert call(k3s, command, "--help", env={"K3S_CONFIG_FILE": str(config)}).code == 0
+    folder = tmp_path / "config.yaml.d"
+    folder.mkdir()
+    for file in (config, folder / "10-x.yaml"):
+        file.write_text(text)
+        for words in (["server"], ["--show-paths", "server"], ["etcd-snapshot", "ls"]):
+            result = call(k3s, *words, env={"K3S_CONFIG_FILE": str(config)})
+            assert (result.code, result.out) == (79, "")
+            assert f"cannot understand the configuration {file}, line {line}: " in result.err
+            assert what in result.err and "  do: " in result.err
+        file.unlink()
+
+
+def test_configuration_that_can_be_read_once(k3s: Path, call: Call, tmp_path: Path) -> None:
+    """A pipe would be empty for the inner program."""
+    os.mkfifo(tmp_path / "pipe")
+    result = call(k3s, "server", env={"K3S_CONFIG_FILE": str(tmp_path / "pipe")})
+    assert result.code == 79 and "it is a pipe" in result.err
+    assert call(k3s, "server", env={"K3S_CONFIG_FILE": "/dev/null"}).code == 0
+
+
+def test_large_configuration(k3s: Path, call: Call, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("- k:\n" * 800_000 + "x: 1\n")
+    result = call(k3s, "server", env={"K3S_CONFIG_FILE": str(config)})
+    assert result.code == 79 and f"{config}, line 800001: " in result.err
+    config.write_text("#" * (4 << 20) + "\nx: 1\n")
+    result = call(k3s, "server", env={"K3S_CONFIG_FILE": str(config)})
+    assert result.code == 79 and "it is larger than 4 MiB" in result.err
+
+
+def test_folder_among_the_dropins(k3s: Path, call: Call, tmp_path: Path) -> None:
+    """A link to a folder is a drop-in for k3s, which cannot be read; a folder is none."""
+    (tmp_path / "config.yaml.d/10.yaml").mkdir(parents=True)
+    env = {"K3S_CONFIG_FILE": str(tmp_path / "config.yaml")}
+    assert call(k3s, "server", env=env).code == 0
+    (tmp_path / "config.yaml.d/20.yaml").symlink_to("10.yaml")
+    result = call(k3s, "server", env=env)
+    assert result.code == 79 and "config.yaml.d/20.yaml: Is a directory" in result.err
+
+
+@pytest.mark.parametrize(
+    "words", [["server"], ["agent", "--token", "x"], ["etcd-snapshot", "save"], ["--show-defaults"]]
+)
+def test_who_obeys_an_unreadable_configuration(
+    k3s: Path, call: Call, tmp_path: Path, words: list[str]
+) -> None:
+    result = call(k3s, *words, env={"K3S_CONFIG_FILE": str(tmp_path)})
+    assert (result.code, result.out) == (79, "")
+    assert f"cannot read the configuration {tmp_path}: Is a directory" in result.err
+
+
+NO_NEED = [
+    ["completion", "bash"],
+    ["help", "server"],
+    ["server", "--help"],
+    ["etcd-snapshot", "save", "--help"],
+    ["token", "list"],
+    ["certificate", "check"],
+    ["kubectl", "get", "pods"],
+    ["ctr", "version"],
+    ["check-config"],
+]
+
+
+@pytest.mark.parametrize("words", NO_NEED)
+def test_who_needs_no_configuration(
+    k3s: Path, call: Call, tmp_path: Path, words: list[str]
+) -> None:
+    """The program is there already: no word about a file that only root may read."""
+    env = {**NO_ENV, "K3S_CONFIG_FILE": ""}
+    inside = "mount -t tmpfs none /var/lib; mount -t tmpfs none /etc; mkdir -p /etc/rancher/k3s\n"
+    inside += f"K3S_DATA_DIR=/var/lib/rancher/k3s '{k3s}' server >/dev/null 2>&1\n"
+    inside += "mkdir /etc/rancher/k3s/config.yaml"
+    result = call(k3s, *words, env=env, inside=inside)
+    assert (result.code, result.err) == (0, "")
+    # k3s reads it to print the help of server, agent and etcd-snapshot, and fails
+    internal = words[0] not in ("kubectl", "ctr", "check-config")
+    assert (result.environment.get("K3S_CONFIG_FILE") == "/dev/null") == internal
+
+
+def test_where_to_unpack_without_the_configuration(k3s: Path, call: Call, tmp_path: Path) -> None:
+    env = {**NO_ENV, "K3S_CONFIG_FILE": str(tmp_path)}
+    line = f"cannot read the configuration {tmp_path}: Is a directory; going on"
+    inside = "mount -t tmpfs none /var/lib"
+    result = call(k3s, "kubectl", "get", env=env, inside=inside)
+    assert result.code == 0 and line in result.err
+    result = call(k3s, "kubectl", "get", "--data-dir", str(tmp_path / "x"), env=env, inside=inside)
+    assert result.code == 0 and "configuration" not in result.err
+    for told in ("", "/mine"):
+        crictl = {**env, "K3S_DATA_DIR": "", "CRI_CONFIG_FILE": told}
+        once = f"{inside}; K3S_DATA_DIR=/var/lib/rancher/k3s '{k3s}' kubectl >/dev/null 2>&1"
+        assert (line in call(k3s, "crictl", "ps", env=crictl, inside=once).err) == (not told)
 
 
 # ---- PATH and the rest of the environment ----

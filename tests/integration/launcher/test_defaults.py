@@ -190,15 +190,13 @@ def test_configuration_of_the_user(start: Start, config: str) -> None:
     [
         "kubelet-arg: [v=2]\n",
         "kubelet-arg:\n- v=2\nkube-proxy-arg:\n- max-pods=30\n",
-        "other: [\nkubelet-arg: max-pods=30\n]\n",
+        "other: [\n{kubelet-arg: max-pods=30}\n]\n",
         "other:\n  kubelet-arg: max-pods=30\n",
         "other: {kubelet-arg: max-pods=30}\n",
         "# kubelet-arg: max-pods=30\n",
         "kubelet-arg: [{a: max-pods=30}]\n",
         "kubelet-arg: []\n",
         "kubelet-arg:\n",
-        "kubelet-arg: [",
-        "kubelet-arg: [a: b, ':",
     ],
 )
 def test_other_configuration(start: Start, config: str) -> None:
@@ -295,7 +293,7 @@ def test_show_where_there_are_none(k3s: Path, call: Call) -> None:
     [
         (["--show-defaults", "kubectl"], "only server and agent have defaults: kubectl"),
         (["--show-defaults", "sever"], "only server and agent have defaults: sever"),
-        (["--json", "server"], "it belongs to --show-defaults: --json"),
+        (["--json", "server"], "it belongs to --show-defaults and --show-paths: --json"),
     ],
 )
 def test_wrong_usage(board: Path, call: Call, words: list[str], message: str) -> None:

@@ -20,8 +20,8 @@ SYSTEM = "mount -t tmpfs none /var/lib; mount -t tmpfs none /etc"
 def paths_of(result: Result) -> dict[str, str]:
     assert (result.code, result.err) == (0, "")
     lines = [line.split("\t", 1) for line in result.out.splitlines()]
-    assert [name for name, _ in lines] == NAMES
-    return {name: path for name, path in lines}
+    assert [line[0] for line in lines] == NAMES
+    return {line[0]: line[1] for line in lines}
 
 
 @pytest.mark.parametrize("words", [[], ["server"], ["agent"], ["server", "--disable", "traefik"]])
