@@ -20,6 +20,8 @@
  *   extract.c   frames to files, then to the disk
  *   space.c     is there room on the disk
  *   links.c     current, previous, data/cni
+ *   relink.c    links of a data directory that was moved
+ *   moved.c     the same for what k3s wrote with its name, before server and agent
  *   prune.c     leftovers and old versions
  *   heal.c      empty files that a power loss left, before server and agent
  *   lost.c      a datastore whose token a power loss took
@@ -260,6 +262,8 @@ void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
 int open_data(char *path);
 _Noreturn void no_data_dir(const char *path);
 void wait_for_lock(int fd, const char *path);
+/* data/.lock */
+int take_lock(int data_fd, const char *data_path);
 
 /* ---- extract.c ---- */
 void extract(const struct bundle *b, int data_fd, const char *data_path);
@@ -277,7 +281,20 @@ void space_check(const struct space *s, int dir_fd, const char *path, const char
 
 /* ---- links.c ---- */
 void links_update(const struct bundle *b, int data_fd, const char *data_path);
+/* data/cni/NAME for each bin/NAME that is a link to the multi-call binary. */
+void links_update_cni(const struct bundle *b, int data_fd, const char *data_path);
 bool link_replace(int dir_fd, const char *name, const char *target);
+bool read_link(int dir_fd, const char *name, char out[PATH_MAX]);
+/* Is it a link of ours to a version's bin/cni, wherever the data directory was when it was made? */
+bool links_to_cni(const char *target);
+
+/* ---- relink.c ---- */
+/* Links that are missing, or lead out of this place, are made again; dir is the version's. */
+void relink(struct bundle *b, const char *dir);
+
+/* ---- moved.c ---- */
+/* What k3s wrote with another name of its data directory is removed: k3s makes it anew. */
+void remove_moved(const char *data_dir);
 
 /* ---- prune.c ---- */
 void remove_tree(int dir_fd, const char *name);

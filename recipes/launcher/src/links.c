@@ -14,7 +14,7 @@
 
 #define NEW_LINK ".k3s-link-tmp"
 
-static bool read_link(int dir_fd, const char *name, char out[PATH_MAX])
+bool read_link(int dir_fd, const char *name, char out[PATH_MAX])
 {
 	ssize_t size = readlinkat(dir_fd, name, out, PATH_MAX - 1);
 
@@ -45,7 +45,7 @@ static void point(int dir_fd, const char *folder, const char *name, const char *
  * Ours are the links to data/<hash>/bin/cni, wherever the data directory was
  * when they were made. Everything else is the user's.
  */
-static bool is_ours(const char *target)
+bool links_to_cni(const char *target)
 {
 	size_t size = strlen(target), tail = sizeof "/bin/cni" - 1;
 
@@ -60,7 +60,7 @@ static bool may_replace(int cni_fd, const char *name)
 
 	if (fstatat(cni_fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return true;
-	return S_ISLNK(st.st_mode) && read_link(cni_fd, name, target) && is_ours(target);
+	return S_ISLNK(st.st_mode) && read_link(cni_fd, name, target) && links_to_cni(target);
 }
 
 static int open_cni(int data_fd, const char *folder)
@@ -77,8 +77,7 @@ static int open_cni(int data_fd, const char *folder)
 	return fd;
 }
 
-/* data/cni/NAME for each bin/NAME that is a link to the multi-call binary. */
-static void update_cni(const struct bundle *b, int data_fd, const char *data_path)
+void links_update_cni(const struct bundle *b, int data_fd, const char *data_path)
 {
 	char folder[PATH_MAX], binary[PATH_MAX];
 	const char *cursor = NULL, *name;
@@ -122,7 +121,7 @@ static void rotate(const struct bundle *b, int data_fd, const char *data_path)
 
 void links_update(const struct bundle *b, int data_fd, const char *data_path)
 {
-	update_cni(b, data_fd, data_path);
+	links_update_cni(b, data_fd, data_path);
 	rotate(b, data_fd, data_path);
 	fsync(data_fd);
 }

@@ -80,11 +80,15 @@ static bool prefers_bundled(const struct request *r, const struct settings *s)
 }
 
 /* What a node needs before its program runs; afterwards the request has all arguments. */
-static void prepare_node(struct bundle *b, const struct settings *s, const char *config, char **argv, struct request *r)
+static void prepare_node(struct bundle *b, const struct settings *s, const char *config, char **argv, struct request *r,
+			 const char *dir)
 {
 	char data_dir[PATH_MAX];
 
 	datadir_of_node(s, argv, r, data_dir);
+	relink(b, dir);
+	if (!strcmp(r->command->name, "server"))
+		remove_moved(data_dir);
 	heal(data_dir, r, config);
 	images_place(b, data_dir);
 	r->argv = defaults_apply(b, r, config);
@@ -118,7 +122,7 @@ int main(int argc, char **argv)
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);
 	if (starts_node(argv, &request))
-		prepare_node(&bundle, &settings, config, argv, &request);
+		prepare_node(&bundle, &settings, config, argv, &request, dir);
 	log_line(LOG_DEBUG, "Asset dir %s", dir);
 	run(dir, data_dir, &request, prefers_bundled(&request, &settings));
 }

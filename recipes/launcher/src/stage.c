@@ -81,7 +81,7 @@ void wait_for_lock(int fd, const char *path)
 			     "  do: give a --data-dir on a local disk", path, strerror(errno));
 }
 
-static int take_lock(int data_fd, const char *data_path)
+int take_lock(int data_fd, const char *data_path)
 {
 	int fd = openat(data_fd, ".lock", O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
 

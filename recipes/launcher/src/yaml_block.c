@@ -7,14 +7,13 @@
 static const char *after_quoted(const char *at, const char *end)
 {
 	char quote = *at++;
+	bool pair;		/* an escape, or '' inside single quotes */
 
 	for (; at < end && *at != '\n'; at++) {
-		if (*at == '\\' && quote == '"' && at + 1 < end && at[1] != '\n')
-			at++;
-		else if (*at == quote && quote == '\'' && at + 1 < end && at[1] == quote)
-			at++;
-		else if (*at == quote)
+		pair = at + 1 < end && (quote == '"' ? *at == '\\' && at[1] != '\n' : *at == quote && at[1] == quote);
+		if (!pair && *at == quote)
 			return at + 1;
+		at += pair;
 	}
 	return NULL;
 }

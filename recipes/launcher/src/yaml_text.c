@@ -15,7 +15,7 @@ void refuse(struct yaml *y, const char *what)
 /* 0 behind the end: no text that passed check_text() has one. */
 char look(const struct yaml *y, size_t ahead)
 {
-	return (size_t)(y->end - y->at) > ahead ? y->at[ahead] : 0;
+	return (size_t)(y->end - y->at) > ahead ? y->at[ahead] : '\0';
 }
 
 bool is_space(char c)
