@@ -98,10 +98,12 @@ static _Noreturn void print_help(int code)
 	       "                               --json as JSON, with a command for its start\n"
 	       "   --show-paths                Which folders and configuration a start would use;\n"
 	       "                               with --json as JSON, with a command for its start\n"
+	       "   --check-node                Does this machine have what a node must have; with\n"
+	       "                               --json as JSON, with a command for its start\n"
 	       "   --help, -h                  show help\n"
 	       "   --version, -v               print the version\n\n"
 	       "'k3s help COMMAND' shows a command's own options.\n");
-	exit(code);
+	leave(code);
 }
 
 static _Noreturn void wrong_usage(const char *what, const char *flag)
@@ -116,7 +118,7 @@ static _Noreturn void print_version(void)
 	bundle_open(&b);
 	bundle_verify(&b);
 	printf("k3s version %s (%s)%s\ngo version %s\n", b.version, b.commit, b.draft ? " draft" : "", b.go);
-	exit(0);
+	leave(0);
 }
 
 /* What the scripts of `k3s completion` ask for; zsh also wants the summaries. */
@@ -135,8 +137,8 @@ static _Noreturn void complete(const struct command *c, const char *last)
 
 	/* the inner program knows a command's own flags, but has no completion */
 	if (last[0] == '-') {
-		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--show-defaults\n--show-paths\n--help\n-h\n--version\n-v\n");
-		exit(0);
+		printf("%s", c ? "" : "--debug\n--data-dir\n-d\n--show-defaults\n--show-paths\n--check-node\n--help\n-h\n--version\n-v\n");
+		leave(0);
 	}
 	for (i = 0; !c && i < COMMANDS; i++)
 		offer(commands[i].name, commands[i].usage);
@@ -145,12 +147,32 @@ static _Noreturn void complete(const struct command *c, const char *last)
 		offer(child, NULL);
 	if (!c || c->children[0])
 		offer("help", inner_help.usage);
-	exit(0);
+	leave(0);
 }
 
 struct globals {
-	bool help, version, show_defaults, show_paths, json;
+	bool help, version, json;
+	enum question asked;
 };
+
+/* What may be asked of the start of server or agent, and what to say of any other command. */
+static const struct {
+	const char *flag, *refusal;
+} questions[] = {
+	[ASK_DEFAULTS] = { "show-defaults", "only server and agent have defaults" },
+	[ASK_PATHS] = { "show-paths", "only the paths of server and agent can be shown" },
+	[ASK_NODE] = { "check-node", "only server and agent make a node" },
+};
+
+static enum question question_of(const char *name)
+{
+	enum question q;
+
+	for (q = ASK_DEFAULTS; q <= ASK_NODE; q++)
+		if (!strcmp(name, questions[q].flag))
+			return q;
+	return ASK_NOTHING;
+}
 
 /* One global flag as Go's flag package reads it; the number of words it takes. */
 static int global_flag(char **at, struct globals *g)
@@ -173,12 +195,12 @@ static int global_flag(char **at, struct globals *g)
 		g->help = on;
 	else if (!strcmp(name, "version") || !strcmp(name, "v"))
 		g->version = on;
-	else if (!strcmp(name, "show-defaults"))
-		g->show_defaults = on;
-	else if (!strcmp(name, "show-paths"))
-		g->show_paths = on;
 	else if (!strcmp(name, "json"))
 		g->json = on;
+	else if (question_of(name) && on && g->asked && g->asked != question_of(name))
+		wrong_usage("one question at a time", at[0]);
+	else if (question_of(name))
+		g->asked = on ? question_of(name) : g->asked;
 	else if (strcmp(name, "debug"))
 		wrong_usage("flag provided but not defined", at[0]);
 	return 1;
@@ -212,26 +234,22 @@ static void help_for(const char *name, char **argv, struct request *r)
 	if (!strcmp(name, "check-config")) {
 		/* the one command that the inner program does not have */
 		printf("NAME:\n   k3s check-config - Run config check\n\nUSAGE:\n   k3s check-config [kernel config file]\n");
-		exit(0);
+		leave(0);
 	}
 	r->command = &inner_help;
 	r->argv = argv;
 }
 
-/* Paths are those of a server, unless a command says otherwise. */
+/* A question about the start of server or agent; paths are those of a server, unless a command says otherwise. */
 static void ask(char **argv, int at, const struct globals *g, struct request *r)
 {
-	const struct command *c = argv[at] ? find(argv[at]) : g->show_paths ? find("server") : &no_command;
+	const struct command *c = argv[at] ? find(argv[at]) : g->asked == ASK_PATHS ? find("server") : &no_command;
 
-	if (g->show_defaults && g->show_paths)
-		wrong_usage("one question at a time", "--show-defaults --show-paths");
 	if (!c || (argv[at] && strcmp(c->name, "server") && strcmp(c->name, "agent")))
-		wrong_usage(g->show_paths ? "only the paths of server and agent can be shown" : "only server and agent have defaults",
-			    argv[at]);
+		wrong_usage(questions[g->asked].refusal, argv[at]);
 	r->command = c;
 	r->command_at = argv[at] ? at : at - 1;
-	r->show_defaults = g->show_defaults;
-	r->show_paths = g->show_paths;
+	r->question = g->asked;
 	r->as_json = g->json;
 }
 
@@ -252,9 +270,9 @@ void command_parse(int argc, char **argv, struct request *r)
 	if (completing)
 		complete(argc > 2 ? find(argv[1]) : NULL, argc > 2 ? argv[argc - 2] : "");
 	at = skip_globals(argv, &g);
-	if (g.json && !g.show_defaults && !g.show_paths)
-		wrong_usage("it belongs to --show-defaults and --show-paths", "--json");
-	if ((g.show_defaults || g.show_paths) && !g.help && !g.version) {
+	if (g.json && !g.asked)
+		wrong_usage("it belongs to --show-defaults, --show-paths or --check-node", "--json");
+	if (g.asked && !g.help && !g.version) {
 		ask(argv, at, &g, r);
 		return;
 	}

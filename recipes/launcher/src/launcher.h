@@ -30,6 +30,7 @@
  *   copy.c      one image out of the executable, verified
  *   record.c    what of agent/images is ours
  *   without.c   --disable for what the bundle does not have
+ *   needs.c     what a node must have: the table; needs_*.c look at the machine
  *   defaults.c  what a small board gets where its user chose nothing
  *   show.c      k3s --show-defaults
  *   paths.c     k3s --show-paths
@@ -61,6 +62,7 @@ enum exit_code {
 	EXIT_CORRUPT = 65,	/* the executable is truncated or altered */
 	EXIT_SELF = 66,		/* the executable cannot be opened or read */
 	EXIT_SYSTEM = 71,	/* out of memory, lock refused, path too long */
+	EXIT_NODE = 72,		/* this machine lacks what a node must have */
 	EXIT_DATA_DIR = 73,	/* the data directory cannot be made or written */
 	EXIT_IO = 74,		/* the disk answered with an error */
 	EXIT_DISK_FULL = 75,	/* not enough space; nothing is left behind */
@@ -81,6 +83,9 @@ void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Prints, undoes what on_fail() names, exits. */
 _Noreturn void fail(enum exit_code code, const char *format, ...) PRINTF_LIKE(2, 3);
 void on_fail(void (*undo)(void));
+/* Standard output that cannot be written is an error; a closed pipe ends as usual. */
+void flush_output(void);
+_Noreturn void leave(int code);
 
 /* ---- path.c ---- */
 void join(char out[PATH_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
@@ -230,12 +235,13 @@ struct command {
 	const char *children;	/* for completion */
 };
 
+enum question { ASK_NOTHING, ASK_DEFAULTS, ASK_PATHS, ASK_NODE };
+
 struct request {
 	const struct command *command;
 	char **argv;		/* what the inner program is given */
 	int command_at;		/* index in our argv; 0: the alias in argv[0] */
-	bool show_defaults;	/* a question; a command says which start is meant */
-	bool show_paths;
+	enum question question;	/* a command says which start is meant */
 	bool as_json;
 };
 
@@ -417,6 +423,15 @@ void heal(const char *data_dir, const struct request *r, const char *config);
 /* ---- lost.c ---- */
 /* To be called before empty files are removed: it judges by them. */
 void set_lost_cluster_aside(const char *data_dir, char **flags, const char *config);
+
+/* ---- needs.c ---- */
+#define NEEDS_SWITCH "K3S_NODE_CHECKS"
+
+/* Fails if this start would certainly end, or wait for ever; data_dir is the inner program's. */
+void needs_check(const struct bundle *b, const char *data_dir, const char *config, const struct request *r);
+_Noreturn void needs_show(const struct bundle *b, const char *data_dir, const char *config, const struct request *r);
+/* Before check-config becomes its script. */
+void needs_before_script(const struct bundle *b, const char *data_dir, const char *config, const struct request *r);
 
 /* ---- run.c ---- */
 void set_environment(const char *name, const char *value);

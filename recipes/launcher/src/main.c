@@ -25,7 +25,7 @@ static const char *config_file(char **argv, const struct request *r)
 /* Only these do what the configuration says; the others look there for the place of their program alone. */
 static bool obeys_config(char **argv, const struct request *r)
 {
-	return r->show_defaults || r->show_paths || (r->command->reads_config && !is_question(argv, r));
+	return r->question || (r->command->reads_config && !is_question(argv, r));
 }
 
 static void demand_config(char **argv, const struct request *r, const struct config_problem *p)
@@ -87,6 +87,7 @@ static void prepare_node(struct bundle *b, const struct settings *s, const char 
 
 	datadir_of_node(s, argv, r, data_dir);
 	relink(b, dir);
+	needs_check(b, data_dir, config, r);
 	if (!strcmp(r->command->name, "server"))
 		remove_moved(data_dir);
 	heal(data_dir, r, config);
@@ -96,16 +97,27 @@ static void prepare_node(struct bundle *b, const struct settings *s, const char 
 		r->argv = without_components(b, r->argv, r->command_at);
 }
 
+static _Noreturn void ask_node(const struct bundle *b, const struct settings *s, const char *config, char **argv,
+			       const struct request *r)
+{
+	char data_dir[PATH_MAX];
+
+	datadir_of_node(s, argv, r, data_dir);
+	needs_show(b, data_dir, config, r);
+}
+
 int main(int argc, char **argv)
 {
 	static struct settings settings;
 	static struct bundle bundle;
+	static char output[1 << 15];	/* all of it at once: then the error of a full disk is known */
 	char data_dir[PATH_MAX], dir[PATH_MAX];
 	struct request request;
 	const char *config;
 
 	if (argc < 1)
 		fail(EXIT_USAGE, "called without even a name\n  do: call it as k3s");
+	setvbuf(stdout, output, _IOFBF, sizeof output);
 	command_parse(argc, argv, &request);
 	config = config_file(argv, &request);
 	if (config && *config)
@@ -113,16 +125,20 @@ int main(int argc, char **argv)
 	demand_config(argv, &request, &settings.problem);
 	set_log_level(argv, &request, &settings);
 	bundle_open(&bundle);
-	if (request.show_defaults)
+	if (request.question == ASK_DEFAULTS)
 		defaults_show(&bundle, &request, config);
-	if (request.show_paths)
+	if (request.question == ASK_PATHS)
 		paths_show(&bundle, &settings, argv, &request, config);
+	if (request.question == ASK_NODE)
+		ask_node(&bundle, &settings, config, argv, &request);
 	datadir_find(&settings, argv, &request, data_dir);
 	warn_of_config(argv, &request, &settings.problem, stage_find(&bundle, data_dir, dir));
 	cpu_check(&bundle);
 	stage(&bundle, data_dir, dir);
 	if (starts_node(argv, &request))
 		prepare_node(&bundle, &settings, config, argv, &request, dir);
+	if (!strcmp(request.command->name, "check-config"))
+		needs_before_script(&bundle, data_dir, config, &request);
 	log_line(LOG_DEBUG, "Asset dir %s", dir);
 	run(dir, data_dir, &request, prefers_bundled(&request, &settings));
 }

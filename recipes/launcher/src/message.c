@@ -1,9 +1,12 @@
 /* What the user reads: log lines in logrus's form, and the one way to give up. */
 #include "launcher.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum log_level log_level = LOG_INFO;
@@ -48,4 +51,27 @@ void fail(enum exit_code code, const char *format, ...)
 	if (undo)
 		undo();
 	_Exit((int)code);
+}
+
+/* What an earlier write left as the error is known no more. */
+void flush_output(void)
+{
+	int error;
+
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return;
+	error = errno;
+	if (error == EPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	fail(EXIT_IO, "cannot write standard output: %s\n"
+	     "  do: write it to another place", error ? strerror(error) : "a write failed");
+}
+
+void leave(int code)
+{
+	flush_output();
+	exit(code);
 }

@@ -123,5 +123,5 @@ void paths_show(const struct bundle *b, const struct settings *s, char **argv, c
 	(r->as_json ? print_json : print_lines)(answers);
 	if (fflush(stdout))
 		fail(EXIT_IO, "cannot write the answer\n  do: look at where the standard output goes");
-	exit(0);
+	leave(0);
 }

@@ -84,5 +84,5 @@ void defaults_show(struct bundle *b, const struct request *r, const char *config
 		printf("]\n");
 	else if (!count)
 		printf("This k3s has no defaults of its own for %s\n", b->target);
-	exit(0);
+	leave(0);
 }
