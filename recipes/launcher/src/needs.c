@@ -241,6 +241,8 @@ void needs_before_script(const struct bundle *b, const char *data_dir, const cha
 	int missing, status;
 	pid_t child;
 
+	if (is_off())
+		return;
 	printf("What a node must have, for `k3s server` here (docs/node.md; another start: k3s --check-node server|agent FLAGS):\n");
 	missing = print_all(&n, false, false);
 	printf("\n");
