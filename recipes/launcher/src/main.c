@@ -1,6 +1,7 @@
 /* What happens at each start, in order. */
 #include "launcher.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Where the inner program would look for its configuration, too. */

@@ -112,19 +112,17 @@ static enum need_state judge(const struct need *need, const struct node *n, char
 	if (!is_asked(need, n))
 		return NEED_UNASKED;
 	state = need->look(n, what);
-	/* only the inner program fetches such a configuration, which may change all */
-	return state == NEED_MISSING && n->config && is_url(n->config) ? NEED_UNSURE : state;
+	return state == NEED_MISSING && !n->knows_config ? NEED_UNSURE : state;
 }
 
 static struct node node_of(const struct bundle *b, const char *data_dir, const char *config, const struct request *r)
 {
 	static char *none[] = { NULL };
-	struct node n = { .bundle = b, .data_dir = data_dir, .config = config };
+	struct node n = { .bundle = b, .data_dir = data_dir, .knows_config = true };
 
 	/* the words behind check-config are its script's */
 	n.flags = r->command->external ? none : r->argv + r->command_at + 1;
-	if (config && !*config)
-		n.config = NULL;
+	node_read_config(&n, config);
 	n.is_agent = !strcmp(r->command->name, "agent");
 	n.runs_pods = n.is_agent || !node_given(&n, "disable-agent");
 	n.is_rootless = node_given(&n, "rootless");

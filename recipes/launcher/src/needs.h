@@ -11,7 +11,7 @@
 struct node {
 	const struct bundle *bundle;
 	char **flags;		/* behind the command */
-	const char *config;	/* NULL: none */
+	bool knows_config;	/* not where it is a URL, which k3s fetches, or very long */
 	const char *data_dir;
 	bool is_agent;		/* `k3s agent` */
 	bool runs_pods;		/* no --disable-agent */
@@ -38,10 +38,11 @@ need_look need_kmsg, need_sysctls, need_inotify, need_folders, need_overlay_disk
 need_look need_overlay, need_vxlan, need_iptables;
 
 /* ---- needs_given.c ---- */
+void node_read_config(struct node *n, const char *file);
 bool node_given(const struct node *n, const char *flag);
 /* The same, and one of these, up to a NULL. */
 bool node_given_any(const struct node *n, const char *const flags[]);
-/* The last value: behind the command, in the configuration, in the variable; NULL: none. It lives until the next call. */
+/* The last value: behind the command, in the configuration, in the variable; NULL: none. */
 const char *node_value(const struct node *n, const char *flag, const char *letter, const char *variable);
 bool node_on(const struct node *n, const char *flag);
 

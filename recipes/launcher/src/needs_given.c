@@ -1,19 +1,60 @@
 /* What the user gives for this start: flags, configuration, variables. */
 #include "needs.h"
 
-#include <stdio.h>
 #include <string.h>
 
-struct wanted {
-	const char *key;
-	char *value;
-	size_t size;
-	bool found;
-};
+/* The configuration's keys and values, each with its end, read once for all rows. */
+static char pairs[1 << 16];
+static size_t pairs_used;
+
+static bool append(const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	if (size > sizeof pairs - pairs_used)
+		return false;
+	memcpy(pairs + pairs_used, text, size);
+	pairs_used += size;
+	return true;
+}
+
+static void keep(void *to, const char *key, const char *value, bool first)
+{
+	bool *complete = to;
+
+	(void)first;
+	*complete = *complete && append(key) && append(value);
+}
+
+void node_read_config(struct node *n, const char *file)
+{
+	bool complete = true;
+
+	pairs_used = 0;
+	if (!file || !*file)
+		return;
+	n->knows_config = !is_url(file);
+	config_each(file, false, keep, &complete);
+	n->knows_config = n->knows_config && complete;
+	if (!complete)
+		pairs_used = 0;
+}
+
+static const char *in_configuration(const char *key)
+{
+	const char *found = NULL, *at = pairs, *value;
+
+	for (; at < pairs + pairs_used; at = value + strlen(value) + 1) {
+		value = at + strlen(at) + 1;
+		if (!strcmp(at, key))
+			found = value;
+	}
+	return found;
+}
 
 bool node_given(const struct node *n, const char *flag)
 {
-	return flag_given(flag, "", n->flags, n->config);
+	return flag_given(flag, "", n->flags, NULL) || in_configuration(flag);
 }
 
 bool node_given_any(const struct node *n, const char *const flags[])
@@ -22,27 +63,6 @@ bool node_given_any(const struct node *n, const char *const flags[])
 		if (node_given(n, *flags))
 			return true;
 	return false;
-}
-
-static void keep(void *to, const char *key, const char *value, bool first)
-{
-	struct wanted *w = to;
-
-	(void)first;
-	if (strcmp(key, w->key))
-		return;
-	snprintf(w->value, w->size, "%s", value);
-	w->found = true;
-}
-
-static const char *in_configuration(const struct node *n, const char *key)
-{
-	static char value[1024];
-	struct wanted w = { key, value, sizeof value, false };
-
-	if (n->config)
-		config_each(n->config, false, keep, &w);
-	return w.found ? value : NULL;
 }
 
 /*
@@ -77,7 +97,7 @@ const char *node_value(const struct node *n, const char *flag, const char *lette
 	if (!value && letter)
 		value = in_words(n, letter, NULL);
 	if (!value)
-		value = in_configuration(n, flag);
+		value = in_configuration(flag);
 	return value || !variable ? value : from_environment(variable);
 }
 
@@ -87,6 +107,6 @@ bool node_on(const struct node *n, const char *flag)
 	bool on = false;
 
 	if (!text)
-		text = in_configuration(n, flag);
+		text = in_configuration(flag);
 	return text && parse_bool(text, &on) && on;
 }

@@ -32,13 +32,13 @@ ip addr add 198.51.100.2/24 dev eth9
 ip link set eth9 up
 ip route add default via 198.51.100.1
 """
-"""Fed by files: the controllers (on a machine with version 1 they are bound there) and the sysctls."""
+"""Fed by files: the sysctls, and the controllers, which are bound to version 1 on some machines."""
 
 HIDE_MODULES = """\
 mount -t tmpfs none /sys/module
 if test -d /lib/modules; then mount -t tmpfs none /lib/modules; fi
 """
-"""As after a kernel update without a restart. Not taken from the kernel itself, which stays the same."""
+"""As after a kernel update without a restart; the kernel itself stays the same."""
 
 NO_LEGACY = "mount -t tmpfs none /proc/$$/net\n"
 """/proc/net is that of the process, and exec keeps its number."""
@@ -53,7 +53,8 @@ def unfit() -> str:
             return f"requires {tool}"
     if not Path("/proc/sys/net/ipv4").exists() or not Path("/dev/kmsg").exists():
         return "requires /proc/sys/net and /dev/kmsg"
-    probe = "mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup && ip link add x type bridge"
+    probe = "mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup"
+    probe += " && ip link add x type bridge"
     done = subprocess.run(
         ["unshare", *NAMESPACES, "sh", "-c", probe], capture_output=True, text=True
     )

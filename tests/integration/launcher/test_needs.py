@@ -191,8 +191,8 @@ ROWS = [
         Row(
             "cgroup-controllers",
             NO_CONTROLLER.format(name),
-            f'sed -i "s/\\b{name}\\b//" "$WORK/controllers"; umount /sys/fs/cgroup/cgroup.controllers;'
-            ' mount --bind "$WORK/controllers" /sys/fs/cgroup/cgroup.controllers',
+            f'sed -i "s/\\b{name}\\b//" "$WORK/controllers"; {UNMOUNT}'
+            'mount --bind "$WORK/controllers" /sys/fs/cgroup/cgroup.controllers',
         )
         for name in ("cpu", "pids", "cpuset")
     ),
@@ -243,7 +243,8 @@ ROWS = [
     Row(
         "overlay-disk",
         "{data} is on a file system without d_type, where no overlay can be mounted",
-        'truncate -s 32M "$WORK/disk"; mkfs.ext4 -q -O ^filetype "$WORK/disk"; mount -o loop "$WORK/disk" "$DATA"',
+        'truncate -s 32M "$WORK/disk"; mkfs.ext4 -q -O ^filetype "$WORK/disk";'
+        ' mount -o loop "$WORK/disk" "$DATA"',
         cured_words=("server", "--snapshotter", "native"),
     ),
 ]
@@ -253,7 +254,8 @@ FED_MODULES = [
         "overlay",
         "kernel {release} has no overlay file system: overlay is neither loaded nor below"
         " /lib/modules/{release}",
-        f'grep -v overlay /proc/filesystems >"$WORK/filesystems"; mount --bind "$WORK/filesystems" /proc/filesystems;'
+        'grep -v overlay /proc/filesystems >"$WORK/filesystems";'
+        ' mount --bind "$WORK/filesystems" /proc/filesystems;'
         f" mkdir -p $WORK/module/vxlan; {HIDE_MODULES}mount --bind $WORK/module /sys/module",
         cured_words=("server", "--snapshotter=native"),
     ),
@@ -265,8 +267,8 @@ FED_MODULES = [
     ),
     Row(
         "iptables",
-        "kernel {release} has no legacy iptables, and this machine no iptables of its own: ip_tables"
-        " is neither loaded nor below /lib/modules/{release}",
+        "kernel {release} has no legacy iptables, and this machine no iptables of its own:"
+        " ip_tables is neither loaded nor below /lib/modules/{release}",
         f"mkdir -p $WORK/module/vxlan; {HIDE_MODULES}mount --bind $WORK/module /sys/module;"
         f" export PATH=/nowhere:$WORK\n{NO_LEGACY}".replace(
             "mount -t tmpfs none /proc", "/bin/mount -t tmpfs none /proc"
@@ -374,7 +376,8 @@ def test_what_k3s_starts_with(
         (("server", "--kubelet-arg=fail-cgroupv1=false"), V1_TREE, "", "version 1"),
         (
             ("server",),
-            f'{V1_TREE}mkdir -p "$DATA/agent/etc/kubelet.conf.d"; : >"$DATA/agent/etc/kubelet.conf.d/my.conf"',
+            f'{V1_TREE}mkdir -p "$DATA/agent/etc/kubelet.conf.d";'
+            ' : >"$DATA/agent/etc/kubelet.conf.d/my.conf"',
             "",
             "version 1",
         ),
@@ -446,8 +449,9 @@ def authority(folder: Path, begins: str, ends: str) -> Path:
     (folder / "index").write_text("")
     (folder / "serial").write_text("01")
     for argv in (
-        "req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout k -out r -subj /CN=k3s-server-ca",
-        f"ca -batch -config ca.cnf -selfsign -keyfile k -in r -out c -startdate {begins} -enddate {ends} -notext",
+        "req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout k -out r -subj /CN=ca",
+        "ca -batch -config ca.cnf -selfsign -keyfile k -in r -out c -notext"
+        f" -startdate {begins} -enddate {ends}",
     ):
         subprocess.run(["openssl", *argv.split()], cwd=folder, check=True, capture_output=True)
     return folder / "c"
@@ -471,5 +475,8 @@ def test_clock_before_the_certificates(
 
 
 def test_certificate_that_is_none(fit: Fit) -> None:
-    empty = 'mkdir -p "$DATA/server/tls"; echo -----BEGIN CERTIFICATE----- >"$DATA/server/tls/server-ca.crt"'
+    empty = (
+        'mkdir -p "$DATA/server/tls";'
+        ' echo -----BEGIN CERTIFICATE----- >"$DATA/server/tls/server-ca.crt"'
+    )
     assert fit("server", take=empty).code == 0

@@ -19,9 +19,7 @@ from .pack import k3s_like
 
 _WHY_NOT = unfit()
 pytestmark = pytest.mark.integration
-on_a_machine = pytest.mark.skipif(
-    bool(_WHY_NOT), reason=f"no machine can be made here: {_WHY_NOT}"
-)
+on_a_machine = pytest.mark.skipif(bool(_WHY_NOT), reason=f"no machine can be made here: {_WHY_NOT}")
 
 SOURCES = ROOT / "recipes/launcher/src"
 PAGE = ROOT / "docs/node.md"
@@ -83,7 +81,10 @@ def test_inotify_instances(fit: Fit) -> None:
     script.chmod(0o755)
     take = f'VIA="unshare --user --map-root-user {script}"'
     row = fit.rows(take=take)["inotify"]
-    assert (row["state"], row["what"]) == ("missing", "all inotify instances of this user are taken")
+    assert (row["state"], row["what"]) == (
+        "missing",
+        "all inotify instances of this user are taken",
+    )
     assert any("all inotify instances" in line for line in errors(fit("server", take=take)))
 
 
@@ -130,11 +131,27 @@ def test_check_config_of_a_user(fit: Fit) -> None:
 
 def test_clock_of_a_board_without_one(app: App, tmp_path: Path) -> None:
     """1970, by the launcher's own function: the clock of the machine stays as it is."""
-    names = ["needs_identity", "needs_file", "needs_given", "given", "config", "yaml", "path", "message"]
+    names = [
+        "needs_identity",
+        "needs_file",
+        "needs_given",
+        "given",
+        "config",
+        "yaml",
+        "path",
+        "message",
+    ]
     program = tmp_path / "clock"
     subprocess.run(
         [
-            *(app.toolchain.zig / "zig", "cc", "-target", "x86_64-linux-musl", "-O1", "-Dtime=test_time"),
+            *(
+                app.toolchain.zig / "zig",
+                "cc",
+                "-target",
+                "x86_64-linux-musl",
+                "-O1",
+                "-Dtime=test_time",
+            ),
             *(f"-I{SOURCES}", "-o", program, Path(__file__).with_name("clock.c")),
             *(SOURCES / f"{name}.c" for name in [*names, "flags"]),
         ],
@@ -165,7 +182,10 @@ def test_page_has_every_row(fit: Fit) -> None:
         if line.startswith("| `")
     ]
     wanted = [
-        [f"`{row['name']}`", *(row[key].replace("|", "\\|") for key in ("why", "cure", "refused_by"))]
+        [
+            f"`{row['name']}`",
+            *(row[key].replace("|", "\\|") for key in ("why", "cure", "refused_by")),
+        ]
         for row in fit.rows().values()
     ]
     assert cells == wanted
@@ -189,7 +209,9 @@ QUESTIONS = [
 ]
 
 
-def ask(k3s: Path, words: list[str], stdout: int, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def ask(
+    k3s: Path, words: list[str], stdout: int, tmp_path: Path
+) -> subprocess.CompletedProcess[str]:
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "K3S_DATA_DIR": str(tmp_path / "data")}
     env["K3S_CONFIG_FILE"] = str(tmp_path / "none")
     return subprocess.run(
@@ -216,7 +238,11 @@ def test_closed_pipe(k3s: Path, tmp_path: Path, words: list[str], ignored: bool)
     os.close(reader)
     before = signal.signal(signal.SIGPIPE, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
-        env = {"PATH": "/usr/bin:/bin", "K3S_DATA_DIR": str(tmp_path / "data"), "K3S_CONFIG_FILE": "/x"}
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "K3S_DATA_DIR": str(tmp_path / "data"),
+            "K3S_CONFIG_FILE": "/x",
+        }
         done = subprocess.run(
             [k3s, *words],
             stdout=writer,
