@@ -480,3 +480,29 @@ def test_certificate_that_is_none(fit: Fit) -> None:
         ' echo -----BEGIN CERTIFICATE----- >"$DATA/server/tls/server-ca.crt"'
     )
     assert fit("server", take=empty).code == 0
+
+
+# ---- ARMv6 ----
+
+
+@pytest.mark.skipif(not shutil.which("qemu-arm-static"), reason="requires qemu-arm-static")
+@pytest.mark.parametrize(
+    ("take", "what"),
+    [
+        ("", ""),
+        (ALONE, "there is no default route"),
+        ("ip link set lo down", "the loopback interface lo is down"),
+        (OFF, "no control groups are mounted at /sys/fs/cgroup"),
+        ("mount -t tmpfs -o ro none /var/log", "read-only: /var/log/pods, /var/log/containers"),
+        ("echo my_pi >/proc/sys/kernel/hostname", "the host name 'my_pi' has other characters"),
+    ],
+)
+def test_on_armv6(payload: Pack, arm_launcher_binary: Path, fit: Fit, take: str, what: str) -> None:
+    """Under the emulated CPU: what 32 bits and another kernel interface may get wrong."""
+    head = {"target": "armv6", "cpu": "armv6"}
+    replace(payload, head=head).write(arm_launcher_binary, fit.executable)
+    via = '\nVIA="qemu-arm-static -cpu arm1176"'
+    result = fit("server", take=take + via)
+    assert result.code == (72 if what else 0), result.err
+    assert len(errors(result)) == bool(what)
+    assert not what or errors(result)[0].startswith(f"k3s: error: {what}")
