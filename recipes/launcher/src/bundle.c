@@ -139,18 +139,26 @@ static void head_field(const struct bundle *b, const char *head, const char *nam
 	out[value_size] = 0;
 }
 
-static void load_manifest(struct bundle *b)
+void bundle_peek(struct bundle *b)
 {
-	uint8_t digest[32];
-
+	if (b->manifest)
+		return;
 	b->manifest = calloc((size_t)b->manifest_size + 1, 1);
 	if (!b->manifest)
 		fail(EXIT_SYSTEM, "no memory for a manifest of %llu bytes\n"
 		     "  do: stop other programs, or add swap", (unsigned long long)b->manifest_size);
 	read_at(b, b->manifest, (size_t)b->manifest_size, b->manifest_at);
+}
+
+static void load_manifest(struct bundle *b)
+{
+	uint8_t digest[32];
+
+	bundle_peek(b);
 	sha256((const uint8_t *)b->manifest, (size_t)b->manifest_size, digest);
 	if (memcmp(digest, b->manifest_sha, sizeof digest))
 		bundle_corrupt(b, "its manifest does not match its sha256");
+	b->verified = true;
 }
 
 /* What is there besides the payload stands right behind the data name. */
@@ -197,7 +205,7 @@ void bundle_open(struct bundle *b)
 
 void bundle_load(struct bundle *b)
 {
-	if (b->manifest)
+	if (b->verified)
 		return;
 	load_manifest(b);
 	manifest_check_extras(b);

@@ -37,17 +37,6 @@ static bool write_chunk(int fd, const uint8_t *chunk, size_t size)
 	return true;
 }
 
-static bool is_hex_of(const char *hex, const uint8_t digest[32])
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t i;
-
-	for (i = 0; i < 32; i++)
-		if (hex[2 * i] != digits[digest[i] >> 4] || hex[2 * i + 1] != digits[digest[i] & 15])
-			return false;
-	return true;
-}
-
 enum copied image_copy(const struct bundle *b, const struct image *i, int fd)
 {
 	static uint8_t chunk[CHUNK];
@@ -70,5 +59,5 @@ enum copied image_copy(const struct bundle *b, const struct image *i, int fd)
 		}
 	}
 	sha256_end(&sum, digest);
-	return is_hex_of(i->sha256, digest) ? COPIED : DAMAGED;
+	return sha256_is(digest, i->sha256) ? COPIED : DAMAGED;
 }

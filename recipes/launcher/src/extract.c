@@ -10,7 +10,6 @@
  */
 #include "launcher.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,6 +32,7 @@ struct extraction {
 	const char *data_path;
 	int data_fd, root_fd;
 	char temporary[HASH_HEX + 8];
+	const bool *chosen;	/* which entries; NULL: all */
 	uint64_t total, written;
 	ZSTD_DCtx *zstd;
 };
@@ -48,22 +48,16 @@ static void undo(void)
 static _Noreturn void cannot(const char *what, const char *path)
 {
 	int error = errno;
+	struct trouble t = trouble_of(error);
 	unsigned long long missing = x.total > x.written ? (x.total - x.written + mebibyte - 1) / mebibyte : 0;
+	char left[64] = "";
 
-	if (error == ENOSPC || error == EDQUOT)
-		fail(EXIT_DISK_FULL, "cannot %s %s/%s/%s: %s\n"
-		     "  cause: %s, %llu MiB were still to be written\n"
-		     "  do: free that much there, or give another --data-dir, then start again",
-		     what, x.data_path, x.temporary, path, strerror(error),
-		     error == EDQUOT ? "the quota is used up" : "the disk became full while unpacking", missing);
-	if (error == EROFS || error == EACCES || error == EPERM)
-		fail(EXIT_DATA_DIR, "cannot %s %s/%s/%s: %s\n"
-		     "  do: give a writable data directory with --data-dir or K3S_DATA_DIR",
-		     what, x.data_path, x.temporary, path, strerror(error));
-	fail(EXIT_IO, "cannot %s %s/%s/%s: %s\n"
-	     "  cause: the disk reports a fault\n"
-	     "  do: look at dmesg, check the disk or SD card, then start again",
-	     what, x.data_path, x.temporary, path, strerror(error));
+	if (t.code == EXIT_DISK_FULL)
+		snprintf(left, sizeof left, ", %llu MiB were still to be written", missing);
+	fail(t.code, "cannot %s %s/%s%s%s: %s\n"
+	     "  cause: %s%s\n"
+	     "  do: %s, or give another data directory with --data-dir or K3S_DATA_DIR, then start again",
+	     what, x.data_path, x.temporary, *path ? "/" : "", path, strerror(error), t.cause, left, t.cure);
 }
 
 /* ---- space ---- */
@@ -73,10 +67,13 @@ static void check_space(void)
 	struct space need = space_begin(x.data_fd);
 	const char *cursor = NULL;
 	struct entry e;
+	size_t i = 0;
 
-	need.bytes = 64 * need.unit;	/* directories, links, the mark */
+	need.bytes = 64 * need.unit;	/* directories, links, the marks */
 	need.files = 16;
 	while (bundle_next(x.bundle, &cursor, &e)) {
+		if (x.chosen && !x.chosen[i++])
+			continue;
 		space_add(&need, e.size);
 		x.total += e.size;
 	}
@@ -215,64 +212,47 @@ static void extract_entry(const struct entry *e)
 	close(parent);
 }
 
-static void extract_all(void)
+static void make_mark(const char *name, const char *text)
+{
+	int fd = openat(x.root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		cannot("create", name);
+	write_all(fd, (const uint8_t *)text, strlen(text), name);
+	close(fd);
+}
+
+static void extract_entries(void)
 {
 	const char *cursor = NULL;
 	struct entry e;
-	int fd;
+	size_t i = 0;
 
 	x.zstd = ZSTD_createDCtx();
 	if (!x.zstd)
 		fail(EXIT_SYSTEM, "no memory for unpacking\n  do: stop other programs, or add swap");
 	ZSTD_DCtx_setParameter(x.zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
 	while (bundle_next(x.bundle, &cursor, &e))
-		extract_entry(&e);
+		if (!x.chosen || x.chosen[i++])
+			extract_entry(&e);
 	ZSTD_freeDCtx(x.zstd);
-	fd = openat(x.root_fd, PENDING_MARK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		cannot("create", PENDING_MARK);
-	close(fd);
 }
 
-/* ---- to the disk ---- */
-
-/*
- * After all are written, not one by one: the first fsync then carries most of
- * the journal for the others. Takes the directory's fd over.
- */
-static void sync_tree(int dir_fd, const char *path)
+/* After all are written, not one by one: the first fsync then carries most of the journal for the others. */
+static void sync_all(void)
 {
-	DIR *dir = fdopendir(dir_fd);
-	struct dirent *entry;
-	int fd;
+	int fd = dup(x.root_fd);
+	const char *failed = fd < 0 ? "" : sync_tree(fd, "");
 
-	if (!dir)
-		cannot("read the folder", path);
-	while ((entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || entry->d_type == DT_LNK)
-			continue;
-		/* a link on a file system without d_type ends here too */
-		fd = openat(dir_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 && errno == ELOOP)
-			continue;
-		if (fd < 0)
-			cannot("open", entry->d_name);
-		if (entry->d_type == DT_DIR) {
-			sync_tree(fd, entry->d_name);
-			continue;
-		}
-		if (fsync(fd))
-			cannot("write to the disk", entry->d_name);
-		close(fd);
-	}
-	if (fsync(dir_fd))
-		cannot("write to the disk", path);
-	closedir(dir);
+	if (failed)
+		cannot("write to the disk", failed);
 }
 
-void extract(const struct bundle *b, int data_fd, const char *data_path)
+int extract_begin(const struct bundle *b, int data_fd, const char *data_path, const bool *chosen)
 {
-	x = (struct extraction){ .bundle = b, .data_path = data_path, .data_fd = data_fd };
+	char boot[BOOT_ID_SIZE];
+
+	x = (struct extraction){ .bundle = b, .data_path = data_path, .data_fd = data_fd, .chosen = chosen };
 	memcpy(x.temporary, b->hash, HASH_HEX);
 	memcpy(x.temporary + HASH_HEX, "-tmp", sizeof "-tmp");
 	check_space();
@@ -282,11 +262,26 @@ void extract(const struct bundle *b, int data_fd, const char *data_path)
 	x.root_fd = openat(data_fd, x.temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (x.root_fd < 0)
 		cannot("open the folder", "");
-	extract_all();
-	sync_tree(x.root_fd, "");
+	extract_entries();
+	boot_id(boot);
+	make_mark(PENDING_MARK, "");
+	make_mark(CHECK_MARK, boot);
+	sync_all();
+	return x.root_fd;
+}
+
+void extract_end(void)
+{
+	on_fail(NULL);
+	close(x.root_fd);
+	if (!to_disk(x.data_fd))
+		log_line(LOG_WARNING, "cannot write %s to the disk: %s", x.data_path, strerror(errno));
+}
+
+void extract(const struct bundle *b, int data_fd, const char *data_path)
+{
+	extract_begin(b, data_fd, data_path, NULL);
 	if (renameat(data_fd, x.temporary, data_fd, b->hash))
 		cannot("rename", "");
-	on_fail(NULL);
-	if (fsync(data_fd))
-		log_line(LOG_WARNING, "cannot write %s to the disk: %s", data_path, strerror(errno));
+	extract_end();
 }

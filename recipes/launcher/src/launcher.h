@@ -18,11 +18,16 @@
  *   cpu.c       is this CPU new enough
  *   stage.c     is the payload unpacked; if not, lock and do it
  *   extract.c   frames to files, then to the disk
+ *   whole.c     is what is unpacked still what was packed
+ *   repair.c    what is not, is unpacked again
+ *   disk.c      to the disk, whatever the file system
+ *   trouble.c   cause and cure of an errno
  *   space.c     is there room on the disk
  *   links.c     current, previous, data/cni
  *   relink.c    links of a data directory that was moved
  *   moved.c     the same for what k3s wrote with its name, before server and agent
  *   prune.c     leftovers and old versions
+ *   inuse.c     is an old version still needed
  *   heal.c      empty files that a power loss left, before server and agent
  *   lost.c      a datastore whose token a power loss took
  *   images.c    embedded images to agent/images, before server and agent
@@ -105,6 +110,7 @@ void sha256_begin(struct sha256 *s);
 void sha256_add(struct sha256 *s, const uint8_t *data, size_t size);
 void sha256_end(struct sha256 *s, uint8_t digest[32]);
 void sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
+bool sha256_is(const uint8_t digest[32], const char *hex);
 
 /* ---- bundle.c ---- */
 #define HASH_HEX 64
@@ -116,7 +122,8 @@ struct bundle {
 	uint64_t manifest_at;
 	uint64_t manifest_size;
 	uint8_t manifest_sha[32];
-	char *manifest;		/* NULL until bundle_load() */
+	char *manifest;		/* NULL until bundle_peek() or bundle_load() */
+	bool verified;		/* it has its sha256 */
 	char target[32], version[64], commit[64], go[32], cpu[16];
 	char hash[HASH_HEX + 1];
 	bool draft;		/* compressed quickly, not for a release */
@@ -126,6 +133,7 @@ struct bundle {
 struct entry {
 	const char *path;
 	const char *link;	/* NULL: a file */
+	const char *sha256;	/* of a file */
 	unsigned int mode;
 	uint64_t size;
 	uint64_t frame_at;
@@ -136,7 +144,9 @@ struct entry {
 void bundle_open(struct bundle *b);
 /* Reads the whole manifest, once; checks its sha256 and what it says about images and components. */
 void bundle_load(struct bundle *b);
-/* The same, and every line about a file or link. */
+/* Reads it, but trusts it as a hint only: for what is verified before it has consequences. */
+void bundle_peek(struct bundle *b);
+/* Like bundle_load(), and every line about a file or link. */
 void bundle_verify(struct bundle *b);
 _Noreturn void bundle_corrupt(const struct bundle *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -262,8 +272,11 @@ void datadir_of_node(const struct settings *s, char **argv, const struct request
 /* ---- stage.c ---- */
 #define PENDING_MARK ".links-pending"
 /* Where this version lies, or would be unpacked; false: it is not there yet. */
-bool stage_find(const struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
-void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
+bool stage_find(struct bundle *b, const char *data_dir, char dir[PATH_MAX]);
+/* Unpacks it there, or what of it is damaged. */
+void stage(struct bundle *b, const char *dir);
+/* Under the lock of data/: calls what is to be done there, with a umask of 0, then makes the links if they are due. */
+void with_lock(const struct bundle *b, const char *dir, void (*act)(const struct bundle *b, int data_fd, const char *data_path));
 /* mkdir -p, and open; needs the umask to be 0. */
 int open_data(char *path);
 _Noreturn void no_data_dir(const char *path);
@@ -273,6 +286,48 @@ int take_lock(int data_fd, const char *data_path);
 
 /* ---- extract.c ---- */
 void extract(const struct bundle *b, int data_fd, const char *data_path);
+/* The chosen entries, by their order in the manifest, to data/<hash>-tmp, and to the disk; returns its fd. */
+int extract_begin(const struct bundle *b, int data_fd, const char *data_path, const bool *chosen);
+void extract_end(void);
+
+/* ---- whole.c ---- */
+/* Names the boot after whose end the content is still to be checked, once. */
+#define CHECK_MARK ".content-unchecked"
+
+enum { BOOT_ID_SIZE = 40 };
+
+/* Empty: unknown. */
+void boot_id(char out[BOOT_ID_SIZE]);
+/* Kind and size of every entry, without reading any: cheap enough for each start. A manifest must have been read. */
+bool is_whole(const struct bundle *b, const char *dir);
+/*
+ * Compares every byte. A flag for each entry that is not as it was packed, each
+ * named in a warning; NULL: all are. The manifest must be verified.
+ */
+bool *find_damage(const struct bundle *b, const char *dir);
+bool is_content_due(const char *dir);
+
+/* ---- repair.c ---- */
+/* Under the lock; false: there is nothing to repair. */
+bool repair(const struct bundle *b, int data_fd, const char *data_path);
+/* What is damaged is unpacked again, if need be; false: it is as it was packed. */
+bool repair_content(struct bundle *b, const char *dir);
+/* In the first start of a node after the boot in which the version was unpacked. */
+void check_content(struct bundle *b, const char *dir);
+
+/* ---- disk.c ---- */
+/* false: errno tells why not. */
+bool to_disk(int fd);
+/* All in a folder, whose fd it takes over. NULL, or the name of what failed. */
+const char *sync_tree(int dir_fd, const char *path);
+
+/* ---- trouble.c ---- */
+struct trouble {
+	enum exit_code code;
+	const char *cause, *cure;
+};
+
+struct trouble trouble_of(int error);
 
 /* ---- space.c ---- */
 struct space {
@@ -304,10 +359,12 @@ void remove_moved(const char *data_dir);
 
 /* ---- prune.c ---- */
 void remove_tree(int dir_fd, const char *name);
-void discard_version(int data_fd, const char *hash);
 void prune_leftovers(int data_fd);
 void prune_versions(const struct bundle *b, int data_fd);
 bool is_hash(const char *text, size_t size);
+
+/* ---- inuse.c ---- */
+bool is_in_use(const char *hash, char why[PATH_MAX]);
 
 /* ---- record.c ---- */
 #define RECORD ".k3s-embedded"
@@ -413,7 +470,7 @@ _Noreturn void defaults_show(struct bundle *b, const struct request *r, const ch
 
 /* ---- paths.c ---- */
 /* What this start would use, without making any of it. */
-_Noreturn void paths_show(const struct bundle *b, const struct settings *s, char **argv, const struct request *r,
+_Noreturn void paths_show(struct bundle *b, const struct settings *s, char **argv, const struct request *r,
 			  const char *config);
 
 /* ---- heal.c ---- */
@@ -435,6 +492,6 @@ void needs_before_script(const struct bundle *b, const char *data_dir, const cha
 
 /* ---- run.c ---- */
 void set_environment(const char *name, const char *value);
-_Noreturn void run(const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled);
+_Noreturn void run(struct bundle *b, const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled);
 
 #endif

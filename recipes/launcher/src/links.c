@@ -30,15 +30,17 @@ bool link_replace(int dir_fd, const char *name, const char *target)
 
 static void point(int dir_fd, const char *folder, const char *name, const char *target)
 {
+	struct trouble t;
 	int error;
 
 	log_line(LOG_DEBUG, "Creating symlink %s/%s -> %s", folder, name, target);
 	if (link_replace(dir_fd, name, target))
 		return;
 	error = errno;
-	fail(error == ENOSPC || error == EDQUOT ? EXIT_DISK_FULL : EXIT_DATA_DIR,
-	     "cannot make the link %s/%s: %s\n"
-	     "  do: make room or move away what is there, then start again", folder, name, strerror(error));
+	t = trouble_of(error);
+	fail(t.code, "cannot make the link %s/%s: %s\n"
+	     "  cause: %s\n"
+	     "  do: %s, then start again", folder, name, strerror(error), t.cause, t.cure);
 }
 
 /*
@@ -63,17 +65,25 @@ static bool may_replace(int cni_fd, const char *name)
 	return S_ISLNK(st.st_mode) && read_link(cni_fd, name, target) && links_to_cni(target);
 }
 
+static _Noreturn void no_cni(const char *what, const char *folder)
+{
+	int error = errno;
+	struct trouble t = trouble_of(error);
+
+	fail(t.code, "cannot %s the folder %s: %s\n"
+	     "  cause: %s\n"
+	     "  do: %s, then start again", what, folder, strerror(error), t.cause, t.cure);
+}
+
 static int open_cni(int data_fd, const char *folder)
 {
 	int fd;
 
 	if (mkdirat(data_fd, "cni", 0755) && errno != EEXIST)
-		fail(errno == ENOSPC || errno == EDQUOT ? EXIT_DISK_FULL : EXIT_DATA_DIR,
-		     "cannot make the folder %s: %s\n  do: make room, then start again", folder, strerror(errno));
+		no_cni("make", folder);
 	fd = openat(data_fd, "cni", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		fail(EXIT_DATA_DIR, "cannot open the folder %s: %s\n"
-		     "  do: move away what is there, then start again", folder, strerror(errno));
+		no_cni("open", folder);
 	return fd;
 }
 

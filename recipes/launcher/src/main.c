@@ -115,6 +115,7 @@ int main(int argc, char **argv)
 	char data_dir[PATH_MAX], dir[PATH_MAX];
 	struct request request;
 	const char *config;
+	bool is_staged;
 
 	if (argc < 1)
 		fail(EXIT_USAGE, "called without even a name\n  do: call it as k3s");
@@ -133,13 +134,17 @@ int main(int argc, char **argv)
 	if (request.question == ASK_NODE)
 		ask_node(&bundle, &settings, config, argv, &request);
 	datadir_find(&settings, argv, &request, data_dir);
-	warn_of_config(argv, &request, &settings.problem, stage_find(&bundle, data_dir, dir));
+	is_staged = stage_find(&bundle, data_dir, dir);
+	warn_of_config(argv, &request, &settings.problem, is_staged);
 	cpu_check(&bundle);
-	stage(&bundle, data_dir, dir);
-	if (starts_node(argv, &request))
+	if (!is_staged)
+		stage(&bundle, dir);
+	if (starts_node(argv, &request)) {
+		check_content(&bundle, dir);
 		prepare_node(&bundle, &settings, config, argv, &request, dir);
+	}
 	if (!strcmp(request.command->name, "check-config"))
 		needs_before_script(&bundle, data_dir, config, &request);
 	log_line(LOG_DEBUG, "Asset dir %s", dir);
-	run(dir, data_dir, &request, prefers_bundled(&request, &settings));
+	run(&bundle, dir, data_dir, &request, prefers_bundled(&request, &settings));
 }

@@ -94,6 +94,7 @@ static void parse_file(const struct bundle *b, char **field, int count, struct e
 	if (count != 7 || strlen(field[1]) != 4 || !is_hash(field[3], strlen(field[3])))
 		bundle_corrupt(b, "its manifest has a malformed file line");
 	e->link = NULL;
+	e->sha256 = field[3];
 	e->mode = (unsigned int)number(b, field[1], 8);
 	e->size = number(b, field[2], 10);
 	e->frame_at = number(b, field[4], 10);

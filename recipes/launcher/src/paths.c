@@ -92,7 +92,7 @@ static void print_lines(const struct answer *answers)
 }
 
 /* Where the folder data of this version is or would be. */
-static void unpack_dir(const struct bundle *b, const struct settings *s, char **argv, const struct request *r,
+static void unpack_dir(struct bundle *b, const struct settings *s, char **argv, const struct request *r,
 		       char out[PATH_MAX])
 {
 	char wanted[PATH_MAX], version[PATH_MAX];
@@ -103,7 +103,7 @@ static void unpack_dir(const struct bundle *b, const struct settings *s, char **
 	join(out, "%s", *version ? version : "/");
 }
 
-void paths_show(const struct bundle *b, const struct settings *s, char **argv, const struct request *r, const char *config)
+void paths_show(struct bundle *b, const struct settings *s, char **argv, const struct request *r, const char *config)
 {
 	char file[PATH_MAX], data[PATH_MAX], real_data[PATH_MAX], unpack[PATH_MAX], real_unpack[PATH_MAX], images[PATH_MAX];
 	const struct answer answers[ANSWERS] = {

@@ -13,39 +13,10 @@
 
 #define IMPORT_CACHE ".cache.json"
 
-struct trouble {
-	enum exit_code code;
-	const char *cause, *cure;
-};
-
-static struct trouble explain(int error)
-{
-	switch (error) {
-	case ENOSPC:
-	case EDQUOT:
-		return (struct trouble){ EXIT_DISK_FULL, "the disk became full while an embedded image was placed",
-					 "free space there" };
-	case EROFS:
-	case EACCES:
-	case EPERM:
-		return (struct trouble){ EXIT_DATA_DIR, "this user may not write there, or it is mounted read-only",
-					 "make it writable" };
-	case ENOTDIR:
-	case EISDIR:
-	case EEXIST:
-	case ELOOP:
-	case ENOENT:
-		return (struct trouble){ EXIT_DATA_DIR, "something else is in the way", "move it away" };
-	default:
-		return (struct trouble){ EXIT_IO, "the disk reports a fault",
-					 "look at dmesg, check the disk or SD card" };
-	}
-}
-
 void placing_failed(const struct placing *p, const char *what, const char *name)
 {
 	int error = errno;
-	struct trouble t = explain(error);
+	struct trouble t = trouble_of(error);
 
 	fail(t.code, "cannot %s %s%s%s: %s\n"
 	     "  cause: %s\n"

@@ -53,18 +53,30 @@ void remove_tree(int dir_fd, const char *name)
 		log_line(LOG_WARNING, "cannot remove %s: %s", name, strerror(errno));
 }
 
-/* Renamed first: a kill in between leaves a leftover, not half a version. */
-void discard_version(int data_fd, const char *hash)
+/*
+ * Renamed first: a kill in between leaves a leftover, not half a version. A
+ * folder in an overlay's lower layer cannot be renamed: it loses its program
+ * first, so that the rest counts as no version from then on.
+ */
+static void discard_version(int data_fd, const char *hash)
 {
-	char leftover[HASH_HEX + sizeof "-old-tmp"];
+	char leftover[HASH_HEX + sizeof "-old-tmp"], program[HASH_HEX + sizeof "/bin/k3s"];
 
 	memcpy(leftover, hash, HASH_HEX);
 	memcpy(leftover + HASH_HEX, "-old-tmp", sizeof "-old-tmp");
 	remove_tree(data_fd, leftover);
-	if (renameat(data_fd, hash, data_fd, leftover))
-		log_line(LOG_WARNING, "cannot rename %s: %s", hash, strerror(errno));
-	else
+	if (!renameat(data_fd, hash, data_fd, leftover)) {
 		remove_tree(data_fd, leftover);
+		return;
+	}
+	if (errno != EXDEV) {
+		log_line(LOG_WARNING, "cannot rename %s: %s", hash, strerror(errno));
+		return;
+	}
+	memcpy(program, hash, HASH_HEX);
+	memcpy(program + HASH_HEX, "/bin/k3s", sizeof "/bin/k3s");
+	unlinkat(data_fd, program, 0);
+	remove_tree(data_fd, hash);
 }
 
 /* Calls visit for each entry below data/ whose name is chosen. */
@@ -97,40 +109,16 @@ static bool is_named(int data_fd, const char *name, const char *hash)
 	return !strcmp(base_name(target), hash);
 }
 
-/*
- * A container's shim outlives the k3s that started it and calls runc from its
- * own version's folder: as long as one runs from there, that version stays.
- */
-static bool is_running(const char *hash)
-{
-	char name[sizeof "/proc//exe" + NAME_MAX], target[PATH_MAX];
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	bool found = false;
-	ssize_t size;
-
-	if (!proc)
-		return true;
-	while (!found && (entry = readdir(proc))) {
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
-			continue;
-		snprintf(name, sizeof name, "/proc/%s/exe", entry->d_name);
-		size = readlink(name, target, sizeof target - 1);
-		target[size < 0 ? 0 : size] = 0;
-		found = strstr(target, hash) != NULL;
-	}
-	closedir(proc);
-	return found;
-}
-
 static const char *own_hash;
 
 static void prune_one(int data_fd, const char *hash)
 {
+	char why[PATH_MAX];
+
 	if (!strcmp(hash, own_hash) || is_named(data_fd, "current", hash) || is_named(data_fd, "previous", hash))
 		return;
-	if (is_running(hash)) {
-		log_line(LOG_INFO, "Keeping the old version %s: a process still runs from it", hash);
+	if (is_in_use(hash, why)) {
+		log_line(LOG_INFO, "Keeping the old version %s: %s", hash, why);
 		return;
 	}
 	log_line(LOG_INFO, "Removing the old version %s", hash);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 void set_environment(const char *name, const char *value)
@@ -67,24 +69,77 @@ static void set_cri_config(const char *data_dir)
 		set_environment("CRI_CONFIG_FILE", "");
 }
 
-static _Noreturn void not_run(const char *program)
+static bool is_noexec(const char *program)
 {
-	if (errno == ENOENT)
-		fail(EXIT_MISSING, "%s is not there\n"
-		     "  cause: it was removed from the data directory, or its interpreter is missing\n"
-		     "  do: remove the folder that it was in, the next start unpacks it again", program);
-	fail(EXIT_NOEXEC, "cannot run %s: %s\n"
-	     "  cause: %s\n"
-	     "  do: %s", program, strerror(errno),
-	     errno == EACCES ? "the data directory may be on a file system mounted noexec" :
-	     errno == ENOEXEC ? "the kernel does not know this kind of program" : "see above",
-	     errno == EACCES ? "remount it with exec, or give another --data-dir" :
-	     "check that this k3s is for this machine, then download it again");
+	struct statvfs fs;
+
+	return !statvfs(program, &fs) && fs.f_flag & ST_NOEXEC;
 }
 
-void run(const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled)
+/* What is damaged was repaired before: here every file is as it was packed. */
+static struct trouble why_not_run(int error, const struct bundle *b, const char *program)
+{
+	static char cause[256];
+	struct utsname machine;
+	struct trouble t = trouble_of(error);
+
+	if (error == ENOENT)
+		return (struct trouble){ EXIT_MISSING, "its interpreter is not on this machine", "install what its first line names" };
+	if (error == ENOEXEC) {
+		snprintf(cause, sizeof cause, "the kernel does not know this kind of program: this k3s is for %s, the machine is %s",
+			 b->target, uname(&machine) ? "unknown" : machine.machine);
+		return (struct trouble){ EXIT_NOEXEC, cause, "download the k3s that is for this machine" };
+	}
+	t.code = EXIT_NOEXEC;
+	if (error == EACCES && is_noexec(program))
+		t.cause = "the data directory is on a file system mounted noexec", t.cure = "remount it with exec, or give another --data-dir";
+	else if (error == EACCES)
+		t.cause = "this user may not execute it, or not enter a folder on the way", t.cure = "correct its permissions: chmod 755";
+	else if (error == E2BIG)
+		t.cause = "arguments and environment are too long", t.cure = "shorten them, or look at ulimit -s";
+	else if (error == EPERM)
+		t.cause = "a rule of the system forbids it", t.cure = "look for AppArmor, SELinux, fapolicyd, or a nosuid mount";
+	else if (error == EAGAIN)
+		t.cause = "this user may have no more processes", t.cure = "look at ulimit -u and systemd's TasksMax";
+	return t;
+}
+
+static _Noreturn void not_run(int error, const struct bundle *b, const char *program)
+{
+	struct trouble t = why_not_run(error, b, program);
+
+	if (t.code == EXIT_MISSING)
+		fail(t.code, "%s cannot be run: %s\n  cause: %s\n  do: %s", program, strerror(error), t.cause, t.cure);
+	fail(t.code, "cannot run %s: %s\n  cause: %s\n  do: %s", program, strerror(error), t.cause, t.cure);
+}
+
+/* What the kernel answers for a program, or for a link to it, that is not what was unpacked. */
+static bool may_be_damaged(int error, const char *program)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOEXEC:
+	case EIO:
+	case ELIBBAD:
+	case ELOOP:
+	case ENOTDIR:
+	case EISDIR:
+	case EINVAL:
+	case EUCLEAN:
+	case EBADMSG:
+	case ENODATA:
+		return true;
+	case EACCES:
+		return !is_noexec(program);
+	default:
+		return false;
+	}
+}
+
+void run(struct bundle *b, const char *dir, const char *data_dir, const struct request *r, bool prefer_bundled)
 {
 	char program[PATH_MAX];
+	int error;
 
 	if (!strcmp(r->command->name, "crictl"))
 		set_cri_config(data_dir);
@@ -95,5 +150,10 @@ void run(const char *dir, const char *data_dir, const struct request *r, bool pr
 	join(program, "%s/bin/%s", dir, r->command->program);
 	log_line(LOG_DEBUG, "Running %s", program);
 	execv(program, r->argv);
-	not_run(program);
+	error = errno;
+	if (may_be_damaged(error, program) && repair_content(b, dir)) {
+		execv(program, r->argv);
+		error = errno;
+	}
+	not_run(error, b, program);
 }

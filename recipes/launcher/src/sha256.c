@@ -97,3 +97,14 @@ void sha256(const uint8_t *data, size_t size, uint8_t digest[32])
 	sha256_add(&s, data, size);
 	sha256_end(&s, digest);
 }
+
+bool sha256_is(const uint8_t digest[32], const char *hex)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < 32; i++)
+		if (hex[2 * i] != digits[digest[i] >> 4] || hex[2 * i + 1] != digits[digest[i] & 15])
+			return false;
+	return true;
+}

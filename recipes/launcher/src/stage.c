@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -36,15 +37,22 @@ static bool is_complete(const char *dir)
 	return is_unpacked(dir) && !exists("%s/" PENDING_MARK, dir);
 }
 
+static bool is_good(struct bundle *b, const char *dir)
+{
+	if (!is_complete(dir))
+		return false;
+	bundle_peek(b);
+	return is_whole(b, dir);
+}
+
 void no_data_dir(const char *path)
 {
-	fail(EXIT_DATA_DIR, "cannot make or open the data directory %s: %s\n"
+	int error = errno;
+	struct trouble t = trouble_of(error);
+
+	fail(t.code == EXIT_IO ? EXIT_IO : EXIT_DATA_DIR, "cannot make or open the data directory %s: %s\n"
 	     "  cause: %s\n"
-	     "  do: give a writable one with --data-dir or K3S_DATA_DIR%s", path, strerror(errno),
-	     errno == EROFS ? "its file system is mounted read-only" :
-	     errno == EACCES || errno == EPERM ? "this user may not write there" :
-	     errno == ENOSPC || errno == EDQUOT ? "its file system is full" :
-	     "a file is in the way, or the disk has a fault",
+	     "  do: %s; or give a writable one with --data-dir or K3S_DATA_DIR%s", path, strerror(error), t.cause, t.cure,
 	     geteuid() ? ", or run as root" : "");
 }
 
@@ -68,6 +76,16 @@ int open_data(char *path)
 	return fd;
 }
 
+static _Noreturn void cannot_lock(const char *path)
+{
+	int error = errno;
+	struct trouble t = trouble_of(error);
+
+	fail(EXIT_SYSTEM, "cannot lock %s: %s\n"
+	     "  cause: %s\n"
+	     "  do: %s, or give a --data-dir on a local disk", path, strerror(error), t.cause, t.cure);
+}
+
 void wait_for_lock(int fd, const char *path)
 {
 	if (!flock(fd, LOCK_EX | LOCK_NB))
@@ -76,9 +94,7 @@ void wait_for_lock(int fd, const char *path)
 		log_line(LOG_INFO, "Another k3s holds it, waiting");
 	while (flock(fd, LOCK_EX))
 		if (errno != EINTR)
-			fail(EXIT_SYSTEM, "cannot lock %s: %s\n"
-			     "  cause: a network file system without locks?\n"
-			     "  do: give a --data-dir on a local disk", path, strerror(errno));
+			cannot_lock(path);
 }
 
 int take_lock(int data_fd, const char *data_path)
@@ -92,15 +108,17 @@ int take_lock(int data_fd, const char *data_path)
 	return fd;
 }
 
-static void unpack(const struct bundle *b, int data_fd, const char *data_path, const char *dir)
+static void unpack(const struct bundle *b, int data_fd, const char *data_path)
 {
+	char dir[PATH_MAX];
+
+	join(dir, "%s/%s", data_path, b->hash);
 	log_line(LOG_INFO, "Preparing data dir %s", dir);
 	prune_leftovers(data_fd);
-	if (exists("%s", dir)) {
-		log_line(LOG_WARNING, "%s has no bin/k3s: unpacking it anew", dir);
-		discard_version(data_fd, b->hash);
-	}
-	extract(b, data_fd, data_path);
+	if (!exists("%s", dir))
+		extract(b, data_fd, data_path);
+	else
+		repair(b, data_fd, data_path);
 }
 
 static void finish(const struct bundle *b, int data_fd, const char *data_path)
@@ -116,54 +134,62 @@ static void finish(const struct bundle *b, int data_fd, const char *data_path)
 		log_line(LOG_WARNING, "cannot remove %s/%s: %s", data_path, mark, strerror(errno));
 }
 
-static void stage_locked(const struct bundle *b, const char *data_dir, const char *dir)
+void with_lock(const struct bundle *b, const char *dir, void (*act)(const struct bundle *, int, const char *))
 {
 	mode_t umask_before = umask(0);
 	char data_path[PATH_MAX];
 	int data_fd, lock;
 
-	join(data_path, "%s/data", data_dir[1] ? data_dir : "");
+	join(data_path, "%.*s", (int)(strlen(dir) - HASH_HEX - 1), dir);
 	data_fd = open_data(data_path);
 	lock = take_lock(data_fd, data_path);
-	if (!is_complete(dir)) {
-		if (!is_unpacked(dir))
-			unpack(b, data_fd, data_path, dir);
+	act(b, data_fd, data_path);
+	if (!is_complete(dir))
 		finish(b, data_fd, data_path);
-	}
 	close(lock);
 	close(data_fd);
 	umask(umask_before);
 }
 
-/* An unpacked version on a disk that has since become read-only is still good. */
-static bool usable_as_it_is(const char *dir)
+/* Another one may have done it while we waited. */
+static void complete(const struct bundle *b, int data_fd, const char *data_path)
 {
-	return is_unpacked(dir) && access(dir, W_OK);
+	char dir[PATH_MAX];
+
+	join(dir, "%s/%s", data_path, b->hash);
+	if (!is_unpacked(dir) || !is_whole(b, dir))
+		unpack(b, data_fd, data_path);
 }
 
-bool stage_find(const struct bundle *b, const char *data_dir, char dir[PATH_MAX])
+/* An unpacked version on a disk that has since become read-only is still good. */
+static bool usable_as_it_is(const struct bundle *b, const char *dir)
+{
+	return is_unpacked(dir) && is_whole(b, dir) && access(dir, W_OK);
+}
+
+bool stage_find(struct bundle *b, const char *data_dir, char dir[PATH_MAX])
 {
 	char fallback[PATH_MAX];
 
 	join(dir, "%s/data/%s", data_dir[1] ? data_dir : "", b->hash);
-	if (is_complete(dir))
+	if (is_good(b, dir))
 		return true;
 	/* as upstream: rather the system's copy than a second one in a user's home */
 	join(fallback, DEFAULT_DATA_DIR "/data/%s", b->hash);
-	if (!is_complete(fallback))
+	if (!is_good(b, fallback))
 		return false;
 	memcpy(dir, fallback, sizeof fallback);
 	return true;
 }
 
-void stage(struct bundle *b, const char *data_dir, char dir[PATH_MAX])
+void stage(struct bundle *b, const char *dir)
 {
-	if (stage_find(b, data_dir, dir))
-		return;
-	if (usable_as_it_is(dir)) {
+	bundle_verify(b);
+	if (is_complete(dir) && access(dir, W_OK))
+		free(find_damage(b, dir));	/* named at least, for it cannot be repaired */
+	if (usable_as_it_is(b, dir)) {
 		log_line(LOG_WARNING, "%s is complete, but its links cannot be updated: %s", dir, strerror(errno));
 		return;
 	}
-	bundle_verify(b);
-	stage_locked(b, data_dir, dir);
+	with_lock(b, dir, complete);
 }
