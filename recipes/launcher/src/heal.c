@@ -48,6 +48,9 @@ static const struct place places[] = {
 	{ "agent", false, { "*.crt", "*.key", "*.kubeconfig" }, "" },
 	{ "agent/etc/rancher/node", false, { "password", "id" }, password_advice },
 	{ "/etc/rancher/node", false, { "password", "id" }, password_advice },
+	/* kubelet exits at one that is empty: "please drain this node and delete ..."; an empty one says nothing */
+	{ "/var/lib/kubelet", false,
+	  { "cpu_manager_state", "memory_manager_state", "allocated_pods_state", "actuated_pods_state", "dra_manager_state" }, "" },
 };
 
 /* A whole name, or "*.ending"; not fnmatch, which brings 19 KiB of Unicode. */
@@ -118,4 +121,5 @@ void heal(const char *data_dir, const struct request *r, const char *config)
 	for (i = 0; i < sizeof places / sizeof places[0]; i++)
 		if (is_server || !places[i].of_server)
 			heal_place(&places[i], data_dir);
+	heal_networks();
 }

@@ -29,6 +29,7 @@
  *   prune.c     leftovers and old versions
  *   inuse.c     is an old version still needed
  *   heal.c      empty files that a power loss left, before server and agent
+ *   cni.c       pods' addresses that a power loss left nobody's
  *   lost.c      a datastore whose token a power loss took
  *   images.c    embedded images to agent/images, before server and agent
  *   place.c     one image into its place
@@ -476,6 +477,10 @@ _Noreturn void paths_show(struct bundle *b, const struct settings *s, char **arg
 /* ---- heal.c ---- */
 /* Removes the empty ones among the files that k3s remakes when they are absent. */
 void heal(const char *data_dir, const struct request *r, const char *config);
+
+/* ---- cni.c ---- */
+/* The same for what CNI keeps of pods. */
+void heal_networks(void);
 
 /* ---- lost.c ---- */
 /* To be called before empty files are removed: it judges by them. */
