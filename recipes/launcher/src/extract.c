@@ -65,7 +65,7 @@ static _Noreturn void cannot(const char *what, const char *path)
 static void check_space(void)
 {
 	struct space need = space_begin(x.data_fd);
-	const char *cursor = NULL;
+	const char *cursor = NULL, *lacks;
 	struct entry e;
 	size_t i = 0;
 
@@ -77,7 +77,9 @@ static void check_space(void)
 		space_add(&need, e.size);
 		x.total += e.size;
 	}
-	space_check(&need, x.data_fd, x.data_path, "", "give another --data-dir");
+	lacks = space_lacks(&need, x.data_fd, x.data_path, "", "give another --data-dir");
+	if (lacks)
+		fail(EXIT_DISK_FULL, "%s", lacks);
 }
 
 /* ---- one file ---- */

@@ -53,6 +53,7 @@
 #endif
 
 #include <limits.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -338,8 +339,8 @@ struct space {
 
 struct space space_begin(int dir_fd);
 void space_add(struct space *s, uint64_t size);
-/* Fails unless there is room; the messages say for what, and what else can be done. */
-void space_check(const struct space *s, int dir_fd, const char *path, const char *purpose, const char *way_out);
+/* NULL: there is room. Otherwise what is missing, for what, and what else can be done. */
+const char *space_lacks(const struct space *s, int dir_fd, const char *path, const char *purpose, const char *way_out);
 
 /* ---- links.c ---- */
 void links_update(const struct bundle *b, int data_fd, const char *data_path);
@@ -391,6 +392,8 @@ struct stat;
 void record_read(struct record *r, int dir_fd);
 /* The line that describes this file; NULL: it is not ours, or no longer. */
 const struct placed *record_match(const struct record *r, const char *name, const struct stat *st);
+/* The line says that this archive was placed, wherever it is now. */
+bool record_names(const struct record *r, const char *name, const char *sha256);
 void record_add(struct record *r, const struct placed *p);
 /* Drops the lines of name; all, or all that do not describe the file. */
 void record_drop(struct record *r, const char *name, const struct stat *keep);
@@ -398,6 +401,13 @@ int64_t record_newest(const struct record *r, const char *name);
 /* An empty one, of which a kill leaves no half. */
 bool record_create(struct record *r);
 bool record_write(struct record *r);
+/*
+ * A line is written before its archive gets its name. If that did not come to
+ * pass, the temporary is there, and is what the line describes: then nobody
+ * removed the archive, and without the line it counts as never placed. false:
+ * the line is still there.
+ */
+bool record_forget_interrupted(struct record *r, const char *temporary);
 
 /* ---- copy.c ---- */
 enum copied { COPIED, DAMAGED, UNREADABLE, UNWRITABLE };
@@ -412,13 +422,18 @@ struct placing {
 	const struct bundle *bundle;
 	const char *path;	/* of agent/images */
 	int dir_fd;
+	bool may_do_without;	/* containerd may have the images from before */
+	jmp_buf *give_up;	/* where to go on without them; NULL: nowhere */
 	struct record record;
 };
 
-enum image_state { ABSENT, PLACED, OUTDATED, FOREIGN };
+enum image_state { ABSENT, REMOVED, PLACED, OUTDATED, FOREIGN };
 
 void images_place(struct bundle *b, const char *data_dir);
-/* PLACED: as the record says, with this sha256; OUTDATED: with another; FOREIGN: not ours. */
+/*
+ * PLACED: as the record says, with this sha256; OUTDATED: with another; FOREIGN:
+ * not ours; REMOVED: by the user, for the record says that this one was placed.
+ */
 enum image_state image_look(const struct placing *p, const char *name, const char *sha, struct stat *st);
 
 /* ---- place.c ---- */
@@ -426,6 +441,8 @@ enum image_state image_look(const struct placing *p, const char *name, const cha
 
 void image_place(struct placing *p, const struct image *i);
 _Noreturn void placing_failed(const struct placing *p, const char *what, const char *name);
+/* The end of the start, or of placing alone. */
+_Noreturn void placing_refused(const struct placing *p, enum exit_code code, const char *why);
 
 /* ---- arguments.c ---- */
 /* A copy of argv with the word --name=value at this index. */

@@ -13,14 +13,39 @@
 
 #define IMPORT_CACHE ".cache.json"
 
+void placing_refused(const struct placing *p, enum exit_code code, const char *why)
+{
+	char line[2 * PATH_MAX];
+	size_t used = 0;
+
+	if (!p->may_do_without || !p->give_up)
+		fail(code, "%s", why);
+	/* one line of the log */
+	for (; *why && used < sizeof line - 3; why++) {
+		if (*why != '\n') {
+			line[used++] = *why;
+			continue;
+		}
+		line[used++] = ';';
+		while (why[1] == ' ' && why[2] == ' ')
+			why++;
+	}
+	line[used] = 0;
+	log_line(LOG_WARNING, "The embedded images are not placed, k3s starts without: %s; containerd may have them from before, "
+		 "otherwise they are pulled", line);
+	longjmp(*p->give_up, 1);
+}
+
 void placing_failed(const struct placing *p, const char *what, const char *name)
 {
 	int error = errno;
 	struct trouble t = trouble_of(error);
+	char why[2 * PATH_MAX];
 
-	fail(t.code, "cannot %s %s%s%s: %s\n"
-	     "  cause: %s\n"
-	     "  do: %s, or " PLACING_WAY_OUT, what, p->path, *name ? "/" : "", name, strerror(error), t.cause, t.cure);
+	snprintf(why, sizeof why, "cannot %s %s%s%s: %s\n"
+		 "  cause: %s\n"
+		 "  do: %s, or " PLACING_WAY_OUT, what, p->path, *name ? "/" : "", name, strerror(error), t.cause, t.cure);
+	placing_refused(p, t.code, why);
 }
 
 /* false: it was not to be had from the executable, which is told. */
@@ -59,7 +84,7 @@ static void date(const struct placing *p, int fd, const struct image *i, struct 
 		if (futimens(fd, times))
 			placing_failed(p, "set the time of", IMAGE_TEMPORARY);
 	}
-	if (fsync(fd) || fstat(fd, &st))
+	if (!to_disk(fd) || fstat(fd, &st))
 		placing_failed(p, "write", IMAGE_TEMPORARY);
 	line->size = i->size;
 	line->mtime = st.st_mtim.tv_sec;
@@ -122,6 +147,9 @@ static void settle(struct placing *p, const struct image *i, const struct placed
 	if (renameat(p->dir_fd, IMAGE_TEMPORARY, p->dir_fd, i->name) || fstatat(p->dir_fd, i->name, &st, AT_SYMLINK_NOFOLLOW))
 		placing_failed(p, "make", i->name);
 	record_drop(&p->record, i->name, &st);
+	/* before the next one: whether its user removed it is told by what is there after a power loss, too */
+	if (!to_disk(p->dir_fd))
+		placing_failed(p, "write", i->name);
 }
 
 void image_place(struct placing *p, const struct image *i)
@@ -130,6 +158,8 @@ void image_place(struct placing *p, const struct image *i)
 	struct stat st;
 
 	switch (image_look(p, i->name, i->sha256, &st)) {
+	case REMOVED:
+		return;
 	case PLACED:
 		record_drop(&p->record, i->name, &st);
 		return;

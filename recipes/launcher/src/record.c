@@ -82,6 +82,16 @@ const struct placed *record_match(const struct record *r, const char *name, cons
 	return NULL;
 }
 
+bool record_names(const struct record *r, const char *name, const char *sha256)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		if (!strcmp(r->placed[i].name, name) && !strcmp(r->placed[i].sha256, sha256))
+			return true;
+	return false;
+}
+
 void record_add(struct record *r, const struct placed *p)
 {
 	if (r->count == RECORD_MAX)
@@ -130,7 +140,7 @@ static bool write_lines(const struct record *r, int fd)
 	for (p = r->placed; p < r->placed + r->count; p++)
 		if (dprintf(fd, "image %" PRIu64 " %" PRId64 " %s %s\n", p->size, p->mtime, p->sha256, p->name) < 0)
 			return false;
-	return !fsync(fd);
+	return to_disk(fd);
 }
 
 /* On the disk when it returns; errno tells why not. */
@@ -146,5 +156,24 @@ bool record_write(struct record *r)
 	fsync(r->dir_fd);
 	r->exists = true;
 	r->changed = false;
+	return true;
+}
+
+bool record_forget_interrupted(struct record *r, const char *temporary)
+{
+	char name[IMAGE_NAME_MAX + 1];
+	struct stat is, st;
+	size_t i;
+
+	if (fstatat(r->dir_fd, temporary, &is, AT_SYMLINK_NOFOLLOW))
+		return true;
+	for (i = 0; i < r->count; i++) {
+		if (!describes(&r->placed[i], r->placed[i].name, &is) ||
+		    !fstatat(r->dir_fd, r->placed[i].name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		memcpy(name, r->placed[i].name, sizeof name);
+		record_drop(r, name, NULL);
+		return record_write(r);
+	}
 	return true;
 }

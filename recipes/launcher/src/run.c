@@ -99,6 +99,10 @@ static struct trouble why_not_run(int error, const struct bundle *b, const char 
 		t.cause = "arguments and environment are too long", t.cure = "shorten them, or look at ulimit -s";
 	else if (error == EPERM)
 		t.cause = "a rule of the system forbids it", t.cure = "look for AppArmor, SELinux, fapolicyd, or a nosuid mount";
+	else if (error == EINVAL)
+		t.cause = "it is not in a form that this kernel takes", t.cure = "download the k3s that is for this machine";
+	else if (error == ELIBBAD)
+		t.cause = "its interpreter is damaged, or for another machine", t.cure = "install it again";
 	else if (error == EAGAIN)
 		t.cause = "this user may have no more processes", t.cure = "look at ulimit -u and systemd's TasksMax";
 	return t;

@@ -1,6 +1,7 @@
 /* Is there room on a disk for what is to be written, blocks and files? */
 #include "launcher.h"
 
+#include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -34,20 +35,24 @@ static unsigned long long mebibytes(uint64_t bytes)
 	return (bytes + mebibyte - 1) / mebibyte;
 }
 
-void space_check(const struct space *s, int dir_fd, const char *path, const char *purpose, const char *way_out)
+const char *space_lacks(const struct space *s, int dir_fd, const char *path, const char *purpose, const char *way_out)
 {
+	static char text[PATH_MAX + 512];
 	struct statvfs fs = ask(dir_fd);
 	/* the blocks that ext4 keeps for root are ours if we are root */
 	uint64_t have = (uint64_t)(geteuid() ? fs.f_bavail : fs.f_bfree) * s->unit;
 
 	if (!fs.f_frsize)
-		return;
+		return NULL;
 	if (have < s->bytes)
-		fail(EXIT_DISK_FULL, "not enough space%s in %s: %llu MiB needed, %llu MiB free, %llu MiB missing\n"
-		     "  do: free that much there, or %s", purpose, path, mebibytes(s->bytes),
-		     (unsigned long long)(have / mebibyte), mebibytes(s->bytes - have), way_out);
-	if (fs.f_files && fs.f_ffree < s->files)
-		fail(EXIT_DISK_FULL, "not enough space%s in %s: %llu files needed, %llu free\n"
-		     "  do: remove files there, or %s", purpose, path, (unsigned long long)s->files,
-		     (unsigned long long)fs.f_ffree, way_out);
+		snprintf(text, sizeof text, "not enough space%s in %s: %llu MiB needed, %llu MiB free, %llu MiB missing\n"
+			 "  do: free that much there, or %s", purpose, path, mebibytes(s->bytes),
+			 (unsigned long long)(have / mebibyte), mebibytes(s->bytes - have), way_out);
+	else if (fs.f_files && fs.f_ffree < s->files)
+		snprintf(text, sizeof text, "not enough space%s in %s: %llu files needed, %llu free\n"
+			 "  do: remove files there, or %s", purpose, path, (unsigned long long)s->files,
+			 (unsigned long long)fs.f_ffree, way_out);
+	else
+		return NULL;
+	return text;
 }

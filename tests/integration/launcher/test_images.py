@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import random
+import shutil
 import stat
 import subprocess
 from collections.abc import Callable
@@ -141,15 +142,59 @@ def test_log_level_is_no_question(make: Make, call: Call, folder: Path) -> None:
     assert content(folder) == V1
 
 
-def test_a_lost_image_comes_back(make: Make, call: Call, folder: Path) -> None:
+@pytest.mark.parametrize("removed", [[CORE], [CORE, EXTRA]])
+def test_what_the_user_removed_stays_away(
+    make: Make, call: Call, folder: Path, removed: list[str]
+) -> None:
     exe = make(V1)
     call(exe, "server")
-    kept = state(folder)[EXTRA]
+    for name in removed:
+        (folder / name).unlink()
+    before = state(folder)
+    for _ in range(2):
+        assert call(exe, "server").err == ""
+        assert state(folder) == before
+    said = call(exe, "server", "--debug").err
+    assert f"{folder}/{CORE} was removed since k3s placed it" in said
+
+
+def test_how_it_comes_back(make: Make, call: Call, folder: Path) -> None:
+    """Without its line, which the message at debug level says."""
+    exe = make(V1)
+    call(exe, "server")
     (folder / CORE).unlink()
-    result = call(exe, "server")
-    assert result.err.count("Placing") == 1
+    kept = state(folder)[EXTRA]
+    lines = (folder / RECORD).read_text().splitlines(keepends=True)
+    (folder / RECORD).write_text("".join(line for line in lines if CORE not in line))
+    assert call(exe, "server").err.count("Placing") == 1
     assert content(folder) == V1
     assert state(folder)[EXTRA] == kept
+
+
+def test_another_version_has_another_archive(make: Make, call: Call, folder: Path) -> None:
+    """What was removed are these bytes, not the name for ever; what is the same stays away."""
+    call(make(V1), "server")
+    for name in V1:
+        (folder / name).unlink()
+    call(make(SAME_SIZE), "server")
+    assert content(folder) == {CORE: SAME_SIZE[CORE]}
+
+
+def test_a_fresh_folder_gets_all(make: Make, call: Call, folder: Path) -> None:
+    exe = make(V1)
+    call(exe, "server")
+    shutil.rmtree(folder)
+    call(exe, "server")
+    assert content(folder) == V1
+
+
+def test_a_kill_before_the_rename_is_no_removal(make: Make, call: Call, folder: Path) -> None:
+    """The line is written, the archive still has its temporary name."""
+    exe = make(V1)
+    call(exe, "server")
+    (folder / CORE).rename(folder / ".k3s-embedded-tmp")
+    assert call(exe, "server").code == 0
+    assert content(folder) == V1
 
 
 def test_folder_may_be_a_link(make: Make, call: Call, folder: Path, tmp_path: Path) -> None:
@@ -480,6 +525,46 @@ def test_read_only(make: Make, call: Call, folder: Path, images: dict[str, bytes
         result = call(exe, "server", env={"K3S_EMBEDDED_IMAGES": "skip"}, inside=inside)
     assert result.code == 0
     assert ("cannot remove the old" in result.err) == (not images)
+
+
+# ---- without them ----
+
+
+def containerd_ran(folder: Path) -> None:
+    """Its database is where k3s has it."""
+    database = folder.parent / "containerd/io.containerd.metadata.v1.bolt/meta.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_no_room(make: Make, call: Call, folder: Path, ran: bool) -> None:
+    """Fatal only where no containerd can have the images from before."""
+    call(make({}), "server")
+    folder.mkdir(parents=True)
+    if ran:
+        containerd_ran(folder)
+    inside = f'mount -t tmpfs -o size=100k none "{folder}"'
+    result = call(make(V1), "server", inside=inside)
+    assert "not enough space for the embedded images" in result.err
+    assert "1 MiB needed" in result.err and "K3S_EMBEDDED_IMAGES=skip" in result.err
+    assert result.code == (0 if ran else 75)
+    if ran:
+        assert result.program
+        assert result.err.count("level=warning") == 1 and result.err.count("\n") == 1
+        assert "containerd may have them from before" in result.err
+
+
+def test_not_writable_is_a_warning(make: Make, call: Call, folder: Path) -> None:
+    call(make(V1), "server")
+    containerd_ran(folder)
+    inside = f'mount --bind "{folder}" "{folder}"; mount -o remount,ro,bind "{folder}"'
+    result = call(make(V2), "server", inside=inside)
+    assert result.code == 0
+    assert "The embedded images are not placed" in result.err and "read-only" in result.err
+    assert content(folder) == V1
+    assert call(make(V2), "server").code == 0
+    assert content(folder) == V2
 
 
 # ---- as the build writes it ----
