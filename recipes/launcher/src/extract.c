@@ -283,7 +283,10 @@ void extract_end(void)
 void extract(const struct bundle *b, int data_fd, const char *data_path)
 {
 	extract_begin(b, data_fd, data_path, NULL);
-	if (renameat(data_fd, x.temporary, data_fd, b->hash))
+	if (!renameat(data_fd, x.temporary, data_fd, b->hash))
+		extract_end();
+	else if (errno == EXDEV)
+		place_by_files(b, data_fd, data_path, x.root_fd);
+	else
 		cannot("rename", "");
-	extract_end();
 }

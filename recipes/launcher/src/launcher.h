@@ -312,6 +312,8 @@ bool is_content_due(const char *dir);
 /* ---- repair.c ---- */
 /* Under the lock; false: there is nothing to repair. */
 bool repair(const struct bundle *b, int data_fd, const char *data_path);
+/* Where a folder cannot be renamed (an overlay without xattrs): from data/<hash>-tmp, whose fd `from` is. */
+void place_by_files(const struct bundle *b, int data_fd, const char *data_path, int from);
 /* What is damaged is unpacked again, if need be; false: it is as it was packed. */
 bool repair_content(struct bundle *b, const char *dir);
 /* In the first start of a node after the boot in which the version was unpacked. */

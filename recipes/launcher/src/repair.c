@@ -21,7 +21,7 @@ static _Noreturn void cannot(const char *what, const char *dir, const char *name
 	int error = errno;
 	struct trouble t = trouble_of(error);
 
-	fail(t.code, "cannot %s %s/%s, which is damaged: %s\n"
+	fail(t.code, "cannot %s %s/%s: %s\n"
 	     "  cause: %s\n"
 	     "  do: %s; or give another data directory with --data-dir or K3S_DATA_DIR", what, dir, name, strerror(error),
 	     t.cause, t.cure);
@@ -60,7 +60,6 @@ static void put_in_place(int from, int dir_fd, const char *dir, const char *path
 	if (!to_disk(folder))
 		cannot("write to the disk", dir, path);
 	close(folder);
-	log_line(LOG_WARNING, "Unpacked %s/%s again", dir, path);
 }
 
 /* Both are what a fresh version has: links and pruning are to be finished, the content to be seen after this boot. */
@@ -79,38 +78,70 @@ static void mark_begun(int dir_fd, const char *dir)
 	close(fd);
 }
 
-bool repair(const struct bundle *b, int data_fd, const char *data_path)
+/* From data/<hash>-tmp, which it takes away; damaged: NULL, if there is nothing yet. */
+static void place_entries(const struct bundle *b, int data_fd, const char *dir, int from, int dir_fd, const bool *damaged)
 {
-	char dir[PATH_MAX], leftover[HASH_HEX + sizeof "-tmp"];
+	char temporary[HASH_HEX + sizeof "-tmp"];
 	const char *cursor = NULL;
 	struct entry e;
+	size_t i;
+
+	for (i = 0; bundle_next(b, &cursor, &e); i++) {
+		if (damaged && !damaged[i])
+			continue;
+		put_in_place(from, dir_fd, dir, e.path);
+		if (damaged)
+			log_line(LOG_WARNING, "Unpacked %s/%s again", dir, e.path);
+	}
+	put_marks(from, dir_fd, dir);
+	extract_end();
+	if (!to_disk(dir_fd))
+		cannot("write to the disk", dir, "");
+	memcpy(temporary, b->hash, HASH_HEX);
+	memcpy(temporary + HASH_HEX, "-tmp", sizeof "-tmp");
+	remove_tree(data_fd, temporary);
+}
+
+static int open_begun(const struct bundle *b, int data_fd, const char *dir)
+{
+	int dir_fd = openat(data_fd, b->hash, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir_fd < 0)
+		cannot("open", dir, "");
+	mark_begun(dir_fd, dir);
+	return dir_fd;
+}
+
+bool repair(const struct bundle *b, int data_fd, const char *data_path)
+{
+	char dir[PATH_MAX];
 	int dir_fd, from;
 	bool *damaged;
-	size_t i;
 
 	join(dir, "%s/%s", data_path, b->hash);
 	damaged = find_damage(b, dir);
 	if (!damaged)
 		return false;
 	prune_leftovers(data_fd);
-	dir_fd = openat(data_fd, b->hash, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0)
-		cannot("open", dir, "");
-	mark_begun(dir_fd, dir);
+	dir_fd = open_begun(b, data_fd, dir);
 	from = extract_begin(b, data_fd, data_path, damaged);
-	for (i = 0; bundle_next(b, &cursor, &e); i++)
-		if (damaged[i])
-			put_in_place(from, dir_fd, dir, e.path);
-	put_marks(from, dir_fd, dir);
-	extract_end();
-	if (!to_disk(dir_fd))
-		cannot("write to the disk", dir, "");
+	place_entries(b, data_fd, dir, from, dir_fd, damaged);
 	close(dir_fd);
-	memcpy(leftover, b->hash, HASH_HEX);
-	memcpy(leftover + HASH_HEX, "-tmp", sizeof "-tmp");
-	remove_tree(data_fd, leftover);
 	free(damaged);
 	return true;
+}
+
+void place_by_files(const struct bundle *b, int data_fd, const char *data_path, int from)
+{
+	char dir[PATH_MAX];
+	int dir_fd;
+
+	join(dir, "%s/%s", data_path, b->hash);
+	if (mkdirat(data_fd, b->hash, 0755))
+		cannot("make the folder", dir, "");
+	dir_fd = open_begun(b, data_fd, dir);
+	place_entries(b, data_fd, dir, from, dir_fd, NULL);
+	close(dir_fd);
 }
 
 static void repair_under_lock(const struct bundle *b, int data_fd, const char *data_path)

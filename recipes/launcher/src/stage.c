@@ -50,7 +50,7 @@ void no_data_dir(const char *path)
 	int error = errno;
 	struct trouble t = trouble_of(error);
 
-	fail(t.code == EXIT_IO ? EXIT_IO : EXIT_DATA_DIR, "cannot make or open the data directory %s: %s\n"
+	fail(t.code, "cannot make or open the data directory %s: %s\n"
 	     "  cause: %s\n"
 	     "  do: %s; or give a writable one with --data-dir or K3S_DATA_DIR%s", path, strerror(error), t.cause, t.cure,
 	     geteuid() ? ", or run as root" : "");

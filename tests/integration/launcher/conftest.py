@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,6 +128,17 @@ def call(tmp_path: Path) -> Call:
 def data_dir(tmp_path: Path) -> Path:
     """Where `call` lets the launcher unpack."""
     return tmp_path / "data"
+
+
+# ---- moments ----
+
+
+@pytest.fixture
+def moments() -> random.Random:
+    """Chooses the moments of kills: others in each run, unless K3S_TEST_SEED has a former run's."""
+    seed = os.environ.get("K3S_TEST_SEED") or str(random.SystemRandom().randrange(10**9))
+    print(f"K3S_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 # ---- executables ----

@@ -37,7 +37,7 @@ class Node:
         self.networks = self.root / "var/lib/cni/networks"
         self.results = self.root / "var/lib/cni/results"
 
-    def inside(self, *command: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
+    def inside(self, *command: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         enter = ["nsenter", f"--target={self.keeper}", "--mount", *map(str, command)]
         environment = {
             "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
@@ -171,11 +171,20 @@ def host_local(app: App) -> list[str]:
 def test_host_local_hands_the_address_out_again(node: Node, host_local: list[str]) -> None:
     """A range of one address: without the cure there is none left, for ever."""
     ranges = [[{"subnet": "10.42.0.0/24", "rangeStart": "10.42.0.2", "rangeEnd": "10.42.0.2"}]]
-    network = {"cniVersion": "1.0.0", "name": "cbr0", "ipam": {"type": "host-local", "ranges": ranges}}
+    network = {
+        "cniVersion": "1.0.0",
+        "name": "cbr0",
+        "ipam": {"type": "host-local", "ranges": ranges},
+    }
 
     def call(command: str) -> subprocess.CompletedProcess[str]:
         script = f"{shlex.join(host_local)} <<'END'\n{json.dumps(network)}\nEND"
-        more = {"CNI_COMMAND": command, "CNI_CONTAINERID": ID, "CNI_IFNAME": "eth0", "CNI_PATH": "/"}
+        more = {
+            "CNI_COMMAND": command,
+            "CNI_CONTAINERID": ID,
+            "CNI_IFNAME": "eth0",
+            "CNI_PATH": "/",
+        }
         # a pod's network, which must not be the plugin's own
         pod = f"/proc/{node.keeper}/ns/net"
         return node.inside("unshare", "--net", "bash", "-c", script, CNI_NETNS=pod, **more)

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ def test_random_kills(
     k3s: Path,
     data_dir: Path,
     tmp_path: Path,
+    moments: random.Random,
     kills: int,
     upgrade: bool,
 ) -> None:
@@ -73,7 +75,7 @@ def test_random_kills(
         if upgrade and not data_dir.exists():
             start(k3s, data_dir).communicate()
         process = start(big_k3s, data_dir)
-        time.sleep(random.uniform(0, longest))
+        time.sleep(moments.uniform(0, longest))
         process.kill()
         process.communicate()
         if upgrade:
@@ -92,6 +94,72 @@ def test_random_kills(
     assert_linked(data_dir, big)
     assert not leftovers(data_dir)
     assert whole < kills, "no kill came early enough to prove anything"
+
+
+def test_random_kills_of_a_repair(
+    big: Pack, big_k3s: Path, data_dir: Path, tmp_path: Path, moments: random.Random
+) -> None:
+    """Whatever a kill leaves of it, the next start ends it: also what has its right size."""
+    longest = seconds_needed(big_k3s, tmp_path / "measured")
+    start(big_k3s, data_dir).communicate()
+    top = version_dir(data_dir, big)
+    cut = 0
+    for _ in range(60):
+        for name, data in big.files.items():
+            damaged = top / f"{name}.new"
+            damaged.write_bytes(data[: len(data) // 2] if name == "bin/runc" else data[::-1])
+            damaged.chmod(int(big.mode(name), 8))
+            damaged.rename(top / name)
+        process = start(big_k3s, data_dir)
+        time.sleep(moments.uniform(0, longest))
+        process.kill()
+        process.communicate()
+        cut += process.returncode < 0
+        process = start(big_k3s, data_dir)
+        said = process.communicate()[1]
+        assert process.returncode == 0, said
+        assert_whole(data_dir, big)
+        assert_linked(data_dir, big)
+        assert not leftovers(data_dir)
+    assert cut >= 20, "no kill came early enough to prove anything"
+
+
+USERS = [
+    "mine",
+    "data/notes",
+    "data/cni/bridge",
+    "agent/images/mine.tar",
+    "server/manifests/a.yaml",
+]
+
+
+def test_random_kills_of_a_node(
+    big: Pack, launcher_binary: Path, data_dir: Path, tmp_path: Path, moments: random.Random
+) -> None:
+    """A first start of a server: nothing of the user's is lost, the next one ends right."""
+    images = {"a.tar.zst": moments.randbytes(2 * MIB), "b.tar.zst": moments.randbytes(MIB)}
+    exe = replace(big, images=images).write(launcher_binary, tmp_path / "node" / "k3s")
+    longest = seconds_needed(exe, tmp_path / "measured")
+    for _ in range(60):
+        for name in USERS:
+            (data_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (data_dir / name).write_text(name)
+        empty = data_dir / "server/tls/server-ca.key"
+        empty.parent.mkdir()
+        empty.touch()
+        process = start(exe, data_dir)
+        time.sleep(moments.uniform(0, longest))
+        process.kill()
+        process.communicate()
+        process = start(exe, data_dir)
+        said = process.communicate()[1]
+        assert process.returncode == 0, said
+        assert_whole(data_dir, big)
+        assert [(data_dir / name).read_text() for name in USERS] == USERS
+        folder = data_dir / "agent/images"
+        assert {name: (folder / name).read_bytes() for name in images} == images
+        assert not leftovers(data_dir) and not empty.exists()
+        shutil.rmtree(data_dir)
 
 
 def test_20_starts_at_once(big: Pack, big_k3s: Path, data_dir: Path) -> None:

@@ -38,7 +38,7 @@ def another_kind(path: Path) -> None:
     path.symlink_to("/bin/true")
 
 
-DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
+DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "empty program": ("bin/k3s", empty, "it has 0 bytes instead of"),
     "cut program": ("bin/cni", lambda p: os.truncate(p, 3), "it has 3 bytes instead of 10"),
     "longer": ("bin/.links", lambda p: p.write_bytes(bytes(9999)), "it has 9999 bytes instead of"),
@@ -188,9 +188,7 @@ def test_a_running_program_keeps_its_file(
         running.wait()
 
 
-def test_who_may_not_repair_is_told(
-    k3s: Path, call: Call, payload: Pack, data_dir: Path
-) -> None:
+def test_who_may_not_repair_is_told(k3s: Path, call: Call, payload: Pack, data_dir: Path) -> None:
     call(k3s, "server")
     empty(version_dir(data_dir, payload) / "bin/k3s")
     inside = f'mount --bind "{data_dir}" "{data_dir}"; mount -o remount,ro,bind "{data_dir}"'

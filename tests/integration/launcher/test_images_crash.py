@@ -62,7 +62,11 @@ def assert_placed(folder: Path, images: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["first", "upgrade"])
 def test_random_kills(
-    executables: tuple[Path, Path, Path], data_dir: Path, *, upgrade: bool
+    executables: tuple[Path, Path, Path],
+    data_dir: Path,
+    moments: random.Random,
+    *,
+    upgrade: bool,
 ) -> None:
     old, new, plain = executables
     folder = images_of(data_dir)
@@ -76,7 +80,7 @@ def test_random_kills(
         if upgrade:
             assert start(old, data_dir).wait() == 0
         process = start(new, data_dir)
-        time.sleep(random.uniform(0, longest))
+        time.sleep(moments.uniform(0, longest))
         process.kill()
         process.communicate()
         assert_each_is_whole(folder)

@@ -44,7 +44,7 @@ class Host:
         inside = ["nsenter", f"--target={self.first}", "--mount", "--pid", *words]
         exe = self.tmp / self.packs[version].data_hash()
         environment = {"PATH": os.environ["PATH"], "K3S_DATA_DIR": str(self.tmp / "data")}
-        command = [*inside, exe, "kubectl", "0"]
+        command = [*inside, str(exe), "kubectl", "0"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stderr

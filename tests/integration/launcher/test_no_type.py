@@ -37,7 +37,7 @@ def test_a_power_loss_right_after_unpacking(
 ) -> None:
     disk, image, found = tmp_path / "disk", tmp_path / "image", tmp_path / "found"
     disk.mkdir()
-    made = ["mkfs.ext4", "-q", "-O", feature, image, "48M"]
+    made = ["mkfs.ext4", "-q", "-O", feature, str(image), "48M"]
     subprocess.run(made, check=True)
     environment = {
         "PATH": os.environ["PATH"] + ":/sbin:/usr/sbin",
