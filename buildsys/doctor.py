@@ -56,6 +56,7 @@ PACKAGES = {
     "fdtput": ("device-tree-compiler", "boot"),
     "etcd": ("etcd-server", "boot"),
     "ping": ("iputils-ping", "test"),
+    "strace": ("strace", "test"),
     "chromium": ("chromium", "test"),
 }
 """Program → its Debian package and the purpose that requires it. Chromium reads the report in

@@ -83,6 +83,8 @@ static struct trouble why_not_run(int error, const struct bundle *b, const char 
 	struct utsname machine;
 	struct trouble t = trouble_of(error);
 
+	if (error == ENOENT && access(program, F_OK))
+		return (struct trouble){ EXIT_MISSING, "this k3s was packed without that program", "download the k3s that has it" };
 	if (error == ENOENT)
 		return (struct trouble){ EXIT_MISSING, "its interpreter is not on this machine", "install what its first line names" };
 	if (error == ENOEXEC) {

@@ -46,13 +46,14 @@ def test_external_commands_get_their_own_part(k3s: Path, call: Call, command: st
 
 @pytest.mark.parametrize("command", INTERNAL)
 def test_each_internal_command_has_its_name_in_the_payload(
-    k3s: Path, call: Call, command: str
+    payload: Pack, launcher_binary: Path, call: Call, tmp_path: Path, command: str
 ) -> None:
-    bin_dir = Path(call(k3s, command).environment["PATH"].split(":")[1])
-    (bin_dir / f"k3s-{command}").unlink()
-    result = call(k3s, command)
+    others = {path: to for path, to in payload.links.items() if path != f"bin/k3s-{command}"}
+    exe = replace(payload, links=others).write(launcher_binary, tmp_path / "without" / "k3s")
+    result = call(exe, command)
     assert result.code == 127
-    assert f"/bin/k3s-{command} is not there" in result.err
+    assert f"/bin/k3s-{command} cannot be run" in result.err
+    assert "this k3s was packed without that program" in result.err
 
 
 @pytest.mark.parametrize("alias", ["kubectl", "crictl", "ctr"])
