@@ -783,22 +783,44 @@ bin=$(quoted "$bin")
 units=$(quoted "$units")
 service=$(quoted "$service")
 unit=$(quoted "$unit")
-environment=$(quoted "$environment")
+env_file=$(quoted "$environment")
 killer=$(quoted "$killer")
-data=\${K3S_DATA_DIR:-/var/lib/rancher/k3s}
 EOF
     cat <<'EOF'
-if [ "$(id -u)" != 0 ]; then
-    echo "error: only root may do this; next: sudo $0" >&2
-    exit 25
-fi
+export LC_ALL=C
+config=/etc/rancher/k3s
+status=0
 
+warn() {
+    printf 'warning: %s\n' "$1" >&2
+}
+
+# $1: exit code, $2: what failed, $3: the likely cause, $4: the next action. The script goes on, and
+# ends with the code of the first failure.
+trouble() {
+    printf 'error: %s\n' "$2" >&2
+    [ -z "$3" ] || printf 'cause: %s\n' "$3" >&2
+    printf 'next: %s\n' "$4" >&2
+    [ "$status" != 0 ] || status=$1
+}
+
+fail() {
+    trouble "$@"
+    exit "$1"
+}
+
+[ "$(id -u)" = 0 ] || fail 25 "only root may do this" "this is user $(id -u)" "sudo $0"
+
+# Units that start this k3s: a name alone makes no service of ours.
 services() {
-    if [ $init = systemd ]; then
-        ls "$units" | sed -n 's/^\(k3s.*\)\.service$/\1/p'
-    else
-        ls "$units" | sed -n '/^k3s/p'
-    fi
+    for one in "$units"/k3s*; do
+        name=${one##*/}
+        [ $init != systemd ] || case $name in *.service) ;; *) continue ;; esac
+        name=${name%.service}
+        if [ -f "$config/$name.start" ] || grep -qF -e "$bin/k3s" "$one" 2>/dev/null; then
+            printf '%s\n' "$name"
+        fi
+    done
 }
 
 # $1: start, stop or restart; $2: the service.
@@ -812,49 +834,253 @@ control() {
 EOF
 }
 
-killall_script() {
-    script_head "Stops k3s and every pod on this machine, with their networks. Data stays."
+# Where a service keeps its data, and which processes are those of its pods.
+script_library() {
     cat <<'EOF'
-PATH=$PATH:$data/data/current/bin:$data/data/current/bin/aux
 
-for one in $(services); do
-    control stop "$one"
-done
+real_path() {
+    (cd -P "$1" 2>/dev/null && pwd -P) || readlink -f "$1" || printf '%s\n' "$1"
+}
 
-# The shims of containers, and all that descends from them.
+# What the service $1 uses, as lines NAME<TAB>PATH: k3s itself is asked, with the arguments and in
+# the environment of its start.
+paths_of() (
+    name=$1 program=$bin/k3s recorded_data_dir=""
+    if [ -f "$config/$name.start" ]; then
+        unset K3S_DATA_DIR K3S_CONFIG_FILE
+        # shellcheck disable=SC1090  # install.sh wrote it
+        . "$config/$name.start"
+    else
+        [ $init != systemd ] || environment=$units/$name.service.env
+        [ $init = systemd ] || environment=$config/$name.env
+        set -- server
+    fi
+    if [ -f "$environment" ]; then
+        set -a
+        # shellcheck disable=SC1090  # that of the service
+        . "$environment"
+        set +a
+    fi
+    if answer=$("$program" --show-paths "$@" 2>/dev/null </dev/null); then
+        case $answer in
+        *data-dir'	'/*)
+            printf '%s\n' "$answer"
+            return
+            ;;
+        esac
+    fi
+    found=${recorded_data_dir:-${K3S_DATA_DIR:-/var/lib/rancher/k3s}}
+    warn "$program does not say where $name has its data; taken for it: $found"
+    real=$(real_path "$found")
+    printf 'data-dir\t%s\nreal-data-dir\t%s\nreal-unpack-dir\t%s\n' "$found" "$real" "$real"
+)
+
+# The value of $1 in such lines, $2.
+path_in() {
+    printf '%s\n' "$2" | sed -n "s/^$1	\//\//p" | sed 1q
+}
+
+# The directories with data/<hash> of such lines, $1: data, and what was unpacked elsewhere.
+roots_in() {
+    printf '%s\n' "$1" | sed -n 's/^real-[a-z]*-dir	\//\//p' | sort -u
+}
+
+is_hash() {
+    case $1 in *[!0-9a-f]*) return 1 ;; esac
+    [ ${#1} = 64 ]
+}
+
+# Whether $1, what a process runs, is the shim of a container, below one of the lines of $roots.
+is_shim() {
+    case $1 in */data/*/bin/containerd-shim*) ;; *) return 1 ;; esac
+    root=${1%/data/*/bin/containerd-shim*}
+    hash=${1#"$root/data/"}
+    case "
+$roots
+" in *"
+${root:-/}
+"*) is_hash "${hash%%/*}" ;; *) return 1 ;; esac
+}
+
+# Set $state, $parent and $began (in ticks since boot) of the process $1. What it calls itself may
+# hold anything, line breaks and brackets too; the last bracket is the kernel's.
+look_at() {
+    text=""
+    while IFS= read -r line; do
+        text="$text $line"
+    done 2>/dev/null <"/proc/$1/stat" || return 1
+    # shellcheck disable=SC2086  # numbers, and the letter of the state
+    set -- ${text##*") "}
+    [ $# -ge 20 ] || return 1
+    state=$1 parent=$2
+    shift 19
+    began=$1
+}
+
+# Lines of PID and start for the shims ($1 = 1), or for what descends from them ($1 = 0).
 pods() {
     for folder in /proc/[0-9]*; do
-        shim=0
-        case $(readlink "$folder/exe" 2>/dev/null) in
-        "$data"/data/*/bin/containerd-shim*) shim=1 ;;
-        esac
-        sed -n "s/^\([0-9]*\) (.*) [A-Za-z] \([0-9]*\) .*/\1 \2 $shim/p" "$folder/stat" 2>/dev/null
-    done | awk '
-        { parent[$1] = $2; doomed[$1] = $3 }
+        pid=${folder##*/} shim=0
+        look_at "$pid" || continue
+        [ "$state" != Z ] || continue
+        ! is_shim "$(readlink "$folder/exe" 2>/dev/null)" || shim=1
+        printf '%s %s %s %s\n' "$pid" "$parent" "$shim" "$began"
+    done | awk -v want="$1" '
+        { parent[$1] = $2; shim[$1] = $3; ours[$1] = $3; began[$1] = $4 }
         END {
             do {
                 more = 0
                 for (pid in parent)
-                    if (!doomed[pid] && doomed[parent[pid]] == 1) doomed[pid] = more = 1
+                    if (!ours[pid] && (parent[pid] in parent) && ours[parent[pid]])
+                        ours[pid] = more = 1
             } while (more)
-            for (pid in doomed) if (doomed[pid] == 1) print pid
+            for (pid in parent) if (ours[pid] && shim[pid] == want) print pid, began[pid]
         }'
 }
-for pid in $(pods); do
-    kill -9 "$pid" 2>/dev/null
+
+# Kill what `pods` gave, in the lines $1, unless the number is another process by now.
+kill_lines() {
+    printf '%s\n' "$1" | while read -r pid since; do
+        ! look_at "$pid" || [ "$began" != "$since" ] || kill -9 "$pid" 2>/dev/null
+    done
+}
+
+# End the pods whose shims run from below $roots. The shims come last: while they live, what a dying
+# container leaves becomes a child of theirs.
+end_pods() {
+    for kind in 0 1; do
+        for second in 0 1 2 3 4 5; do
+            list=$(pods $kind)
+            [ -n "$list" ] || break
+            kill_lines "$list"
+            [ $second = 0 ] || sleep 1
+        done
+        [ -z "$list" ] || trouble 22 "processes of pods do not end:
+$(printf '%s\n' "$list" | sed 's/ .*//' | tr '\n' ' ')" \
+            "they wait for a disk or a server that does not answer" "reboot, then run $0 again"
+    done
+}
+
+# Mount points, from the kernel's table with its escapes decoded, the last first, each behind a
+# slash and before one: //a//b//. No path has two slashes in it, so whatever a name holds,
+# "/PATH//" is in there for a mount point and "/PATH/" for what has one below it.
+# $1: all of them, those of pods, or those of pods that a server elsewhere has to answer for.
+mount_points() {
+    awk -F '[ ]' -v want="$1" '
+        function decoded(text,    out, at) {
+            while (at = index(text, "\\")) {
+                out = out substr(text, 1, at - 1) byte[substr(text, at, 4)]
+                text = substr(text, at + 4)
+            }
+            return out text
+        }
+        function below(path, folder) {
+            return substr(path, 1, length(folder) + 1) == folder "/"
+        }
+        function of_pods(path) {
+            if (index(path, "/run/netns/cni-") == 1)
+                return index(ENVIRON["living"], $4 "\n") == 0
+            return below(path, "/run/k3s") || below(path, ENVIRON["kubelet"] "/pods") ||
+                below(path, ENVIRON["kubelet"] "/plugins")
+        }
+        BEGIN { for (i = 1; i < 256; i++) byte[sprintf("\\%03o", i)] = sprintf("%c", i) }
+        {
+            path = decoded($5)
+            for (i = 7; $i != "-" && i < NF; i++);
+            elsewhere = $(i + 1) ~ /^(fuse|nfs|cifs|smb|ceph|9p|afs|lustre|gfs|ocfs|beegfs|glusterfs|orangefs|coda|virtiofs)/
+            if (path == "/" || (want != "all" && !of_pods(path)) || (want == "elsewhere" && !elsewhere))
+                next
+            found[++n] = path
+        }
+        END {
+            printf "/"
+            for (i = n; i; i--) printf "%s/", found[i]
+            printf "/"
+        }' /proc/self/mountinfo
+}
+EOF
+}
+
+killall_script() {
+    script_head "Stops k3s and every pod on this machine, with their networks. Data stays."
+    script_library
+    cat <<'EOF'
+
+roots=""
+for one in $(services); do
+    roots="$roots
+$(roots_in "$(paths_of "$one")")"
+done
+[ -n "$roots" ] || roots=$(roots_in "$(paths_of "$service")")
+for one in $(services); do
+    control stop "$one" || trouble 22 "$one does not stop" "" "look at what runs: ps -ef | grep k3s"
 done
 
-awk '{ print $2 }' /proc/mounts | sort -r | while read -r path; do
-    case $path in
-    /run/k3s/* | /var/lib/kubelet/pods/* | /var/lib/kubelet/plugins/* | /run/netns/cni-*)
-        umount "$path" 2>/dev/null || umount -l "$path"
-        ;;
-    esac
-done
+# The programs that k3s brings: this machine may have none of its own. Blanks in names stay.
+while IFS= read -r root; do
+    [ -z "$root" ] || PATH=$PATH:$root/data/current/bin:$root/data/current/bin/aux
+done <<END
+$roots
+END
+
+# Of the pods of this k3s, for what other networks of containers may also have.
+sandboxes=$(
+    printf '%s\n' "$roots" | while IFS= read -r root; do
+        [ -z "$root" ] || ls "$root/agent/containerd/io.containerd.grpc.v1.cri/sandboxes" 2>/dev/null
+    done
+    ls /run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io 2>/dev/null
+)
+end_pods
+
+# Network namespaces that something runs in: no pod of ours does.
+living=$(ls -l /proc/[0-9]*/ns/net 2>/dev/null | sed -n 's/.* -> //p' | sort -u)
+living="$living
+"
+kubelet=$(real_path /var/lib/kubelet)
+export living kubelet sandboxes
+
+# Take away the mounts of the list $2: lazily and each by itself ($1 = -l), or in turn.
+unmount() {
+    rest=${2#/}
+    while [ "$rest" != / ]; do
+        path=${rest%%//*}
+        rest=/${rest#*//}
+        if [ "$1" = -l ]; then
+            umount -l "$path" 2>/dev/null &
+        else
+            umount "$path" 2>/dev/null || umount -l "$path" 2>/dev/null
+        fi
+    done
+}
+
+# What a server elsewhere answers for goes first, and without asking it: nothing below such a mount
+# can be found while the server is away. No command is waited for; the kernel's table is, for seconds.
+unmount_pods() {
+    for which in elsewhere pods; do
+        list=$(mount_points $which)
+        [ "$list" != // ] || continue
+        if [ $which = elsewhere ]; then unmount -l "$list" & else unmount "" "$list" & fi
+        for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+            list=$(mount_points $which)
+            [ "$list" != // ] || break
+            sleep 1
+        done
+    done
+    rest=${list#/}
+    while [ "$rest" != / ]; do
+        trouble 22 "${rest%%//*} stays mounted" "what it comes from does not answer" \
+            "umount -l it, or reboot"
+        rest=/${rest#*//}
+    done
+}
+unmount_pods
 
 if command -v ip >/dev/null; then
     ip netns list 2>/dev/null | sed -n 's/^\(cni-[^ ]*\).*/\1/p' | while read -r one; do
-        ip netns delete "$one"
+        case $(mount_points all) in
+        *"/run/netns/$one//"*) ;;
+        *) ip netns delete "$one" ;;
+        esac
     done
     ip -o link show master cni0 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | while read -r one; do
         ip link delete "$one"
@@ -864,65 +1090,442 @@ if command -v ip >/dev/null; then
     done
 fi
 
+# From what iptables-save says to what iptables-restore --noflush takes away: the chains that k3s's
+# parts make, and the jumps to them. What a comment says makes no rule ours; that a CNI chain is
+# another network's is known from it, for plugins write it, and nothing else tells.
+removal() {
+    awk '
+        function hashed(chain, prefix, size) {
+            return index(chain, prefix) == 1 && length(chain) == length(prefix) + size &&
+                substr(chain, length(prefix) + 1) !~ /[^A-Za-z0-9]/
+        }
+        function of_cni(chain) {
+            return chain ~ /^CNI-HOSTPORT-(DNAT|SETMARK|MASQ|SNAT)$/ || hashed(chain, "CNI-", 24) ||
+                hashed(chain, "CNI-DN-", 21) || hashed(chain, "CNI-SN-", 21)
+        }
+        function of_kubernetes(chain) {
+            return chain ~ /^KUBE-(SERVICES|EXTERNAL-SERVICES|NODEPORTS?|NODE-PORT|POSTROUTING|FORWARD|FIREWALL)$/ ||
+                chain ~ /^KUBE-(MARK-MASQ|MARK-DROP|PROXY-FIREWALL|PROXY-CANARY|KUBELET-CANARY)$/ ||
+                chain ~ /^KUBE-(IPTABLES-HINT|LOAD-BALANCER|SOURCE-RANGES-FIREWALL|IPVS-FILTER)$/ ||
+                chain ~ /^KUBE-(IPVS-OUT-FILTER|NWPLCY-DEFAULT|NWPLCY-COMMON)$/ ||
+                chain ~ /^KUBE-ROUTER-(INPUT|FORWARD|OUTPUT|SERVICES)$/ ||
+                hashed(chain, "KUBE-SVC-", 16) || hashed(chain, "KUBE-SEP-", 16) ||
+                hashed(chain, "KUBE-SVL-", 16) || hashed(chain, "KUBE-EXT-", 16) ||
+                hashed(chain, "KUBE-FW-", 16) || hashed(chain, "KUBE-XLB-", 16) ||
+                hashed(chain, "KUBE-POD-FW-", 16) || hashed(chain, "KUBE-NWPLCY-", 16)
+        }
+        function ours(chain) {
+            if (of_cni(chain)) return !(chain in foreign) && !(shared && chain ~ /^CNI-HOSTPORT-/)
+            return chain ~ /^FLANNEL-(POSTRTG|FWD)$/ || of_kubernetes(chain)
+        }
+        function target(rule,    word, n, i) {
+            gsub(/"([^"\\]|\\.)*"/, "\"\"", rule)
+            n = split(rule, word, " ")
+            for (i = 3; i < n; i++) {
+                if (word[i] == "--comment") i++
+                else if (word[i] == "-j" || word[i] == "-g") return word[i + 1]
+            }
+            return ""
+        }
+        # As CNI plugins write it: name: \"NETWORK\" id: \"SANDBOX\".
+        function of_others(rule,    part) {
+            if (!match(rule, /name: \\"[^"\\]*\\" id: \\"[^"\\]*\\"/)) return 0
+            split(substr(rule, RSTART, RLENGTH), part, /\\"/)
+            return part[2] != "cbr0" && index("\n" ENVIRON["sandboxes"] "\n", "\n" part[4] "\n") == 0
+        }
+        # The only rule of a part of k3s that jumps to no chain of its own.
+        function of_kube_router(rule) {
+            return rule ~ /^-A (INPUT|FORWARD|OUTPUT) -m comment --comment "KUBE-ROUTER rule to explicitly ACCEPT traffic that comply to network policies" -m mark --mark 0x20000\/0x20000 -j ACCEPT$/
+        }
+        function finish(    i, word, flush, drop, gone) {
+            for (i = 1; i <= rules; i++)
+                if (of_cni(target(rule[i])) && of_others(rule[i])) foreign[target(rule[i])] = shared = 1
+            for (i = 1; i <= chains; i++)
+                if (ours(chain[i])) {
+                    flush = flush ":" chain[i] " - [0:0]\n"
+                    gone = gone "-X " chain[i] "\n"
+                }
+            for (i = 1; i <= rules; i++) {
+                split(rule[i], word, " ")
+                if (!ours(word[2]) && (ours(target(rule[i])) || of_kube_router(rule[i])))
+                    drop = drop "-D" substr(rule[i], 3) "\n"
+            }
+            if (flush drop) printf "%s\n%s%s%sCOMMIT\n", table, flush, drop, gone
+        }
+        /^\*/ { table = $1; rules = chains = shared = 0; split("", foreign) }
+        /^:/ { chain[++chains] = substr($1, 2) }
+        /^-A / { rule[++rules] = $0 }
+        /^COMMIT/ { finish() }'
+}
+
+# Each table changes as a whole or not at all; rules of others, and what they have counted, stay.
 for tables in iptables ip6tables; do
-    rules=$($tables-save 2>/dev/null) || continue
-    case $rules in
-    *KUBE-* | *CNI-* | *FLANNEL-*)
-        printf '%s\n' "$rules" | grep -v -e KUBE- -e CNI- -e FLANNEL- -e flannel | $tables-restore
-        ;;
-    esac
+    for backend in "" -legacy -nft; do
+        command -v "$tables$backend-save" >/dev/null || continue
+        for try in 1 2 3; do
+            changes=$("$tables$backend-save" 2>/dev/null | removal)
+            [ -n "$changes" ] || break
+            words=$(printf '%s\n' "$changes" | "$tables$backend-restore" --noflush 2>&1) && changes=""
+        done
+        [ -z "$changes" ] || trouble 22 "rules of k3s stay in $tables$backend" "$words" "run $0 again"
+    done
 done
-exit 0
+
+# Sets of addresses that kube-router and kube-proxy made, which no rule names any more.
+if command -v ipset >/dev/null; then
+    ipset list -n 2>/dev/null | sed -n -e '/^\(inet6:\)\{0,1\}KUBE-\(SRC\|DST\)-[A-Z2-7]\{16\}$/p' \
+        -e '/^KUBE-\(6-\)\{0,1\}\(LOOP-BACK\|CLUSTER-IP\|EXTERNAL-IP\|LOAD-BALANCER\|NODE-PORT\|HEALTH-CHECK\|IPVS\)/p' |
+        while read -r one; do
+            ipset destroy "$one" || warn "the set $one is still in use"
+        done
+fi
+exit "$status"
 EOF
 }
 
 uninstall_script() {
     script_head "Removes k3s: its service, and with the last of them executables and all data."
+    script_library
     cat <<'EOF'
-if [ -x "$killer" ]; then
-    "$killer"
+
+# ---- removing folders ----
+
+# Which names are k3s's own in a folder of the kind $1: whether $2 is, in the working directory. $next
+# is the kind of what is below it. Everything else there is somebody's, and stays.
+own() {
+    next=all
+    case $1/$2 in
+    all/*) ;;
+    top/agent | top/data | top/server | top/storage)
+        next=$2
+        [ -d "./$2" ] && [ ! -L "./$2" ] && (cd -P "./$2" 2>/dev/null && has_own "$2")
+        ;;
+    data/cni) next=cni ;;
+    data/current | data/previous | data/.lock | data/.k3s-link-tmp) ;;
+    data/*)
+        hash=${2%-tmp}
+        is_hash "${hash%-old}"
+        ;;
+    # A user's own plugins lie there too.
+    cni/*) [ -L "./$2" ] && case $(readlink "./$2") in */bin/cni | bin/cni) ;; *) return 1 ;; esac ;;
+    server/cred | server/db | server/etc | server/manifests | server/static | server/tls) ;;
+    server/tls-[0-9]* | server/.rotate-ca-tmp-* | server/kubeconfig-k3s.yaml) ;;
+    server/token | server/agent-token | server/node-token | server/kine.sock*) ;;
+    agent/containerd | agent/cri-dockerd | agent/etc | agent/images | agent/kubelet) ;;
+    agent/pod-manifests | agent/node-password.txt | agent/*.kubeconfig) ;;
+    agent/client-*.crt | agent/client-*.key | agent/serving-kubelet.* | agent/server-ca.crt) ;;
+    storage/pvc-*_*_*) ;;
+    config/config.yaml | config/config.yaml.d | config/registries.yaml | config/k3s.yaml) ;;
+    config/"$service".env | config/"$service".start) ;;
+    kubelet/pods | kubelet/plugins | kubelet/plugins_registry | kubelet/pod-resources) ;;
+    kubelet/plugin-containers | kubelet/device-plugins | kubelet/checkpoints) ;;
+    kubelet/image_manager | kubelet/*_state) ;;
+    var-cni/networks) next=networks ;;
+    var-cni/results) next=results ;;
+    var-cni/flannel) ;;
+    networks/cbr0 | results/cbr0-*) ;;
+    results/*) of_sandbox "$2" ;;
+    flannel/subnet.env) ;;
+    *) return 1 ;;
+    esac
+}
+
+# Whether the working directory holds anything of the kind $1, or nothing at all. A server always has
+# one of two, which are removed last: etc or db may be names of anybody's.
+has_own() {
+    nothing=true
+    for one in ./* ./.[!.]* ./..?*; do
+        case $mounts in
+        *"/${here%/}/$1/${one#./}//"*)
+            nothing=false
+            continue
+            ;;
+        esac
+        [ -e "$one" ] || [ -L "$one" ] || continue
+        nothing=false
+        case $1/${one#./} in
+        server/tls | server/token) return 0 ;;
+        server/*) continue ;;
+        esac
+        ! own "$1" "${one#./}" || return 0
+    done
+    $nothing
+}
+
+# Whether $1, NETWORK-SANDBOX-INTERFACE, is of a pod of this k3s.
+of_sandbox() {
+    sandbox=${1%-*}
+    case "
+$sandboxes
+" in *"
+${sandbox##*-}
+"*) ;; *) return 1 ;; esac
+}
+
+stays() {
+    printf 'stays: %s (%s)\n' "$1" "$2"
+}
+
+# Run a command that removes; what it says is the cause.
+remove() {
+    words=$("$@" 2>&1) && return 0
+    printf 'error: in %s not everything could be removed\ncause: %s\n' "$(readlink /proc/self/cwd)" "$words" >&2
+    return 1
+}
+
+# Whether the kernel says that the working directory is $1: it is not where a link led to that
+# somebody put in a folder's place.
+is_here() {
+    [ "$(readlink /proc/self/cwd; echo .)" = "$1
+." ]
+}
+
+# Remove what is in the working directory, $1, and of the kind $2. Nothing is removed by a name with a
+# slash inside, which another process could lead elsewhere; nothing is looked at that is mounted.
+# Returns 0 if nothing is left, 1 if only what has to stay, 2 if something could not be removed.
+empty() {
+    here=$1 kind=$2 result=0
+    set --
+    for one in ./* ./.[!.]* ./..?*; do
+        path=${here%/}/${one#./}
+        case $mounts in
+        *"/$path//"*)
+            stays "$path" "mounted"
+            result=$((result | 1))
+            continue
+            ;;
+        esac
+        [ -e "$one" ] || [ -L "$one" ] || continue
+        if ! own "$kind" "${one#./}"; then
+            stays "$path" "not k3s's own"
+            result=$((result | 1))
+        elif [ ! -d "$one" ] || [ -L "$one" ]; then
+            set -- "$@" "$one"
+        else
+            drop_folder "$one" "$path" "$next" || result=$((result | $?))
+        fi
+        # Names of 255 bytes each: far below what a command takes.
+        if [ $# -ge 200 ]; then
+            remove rm -f "$@" || result=$((result | 2))
+            set --
+        fi
+    done
+    [ $# = 0 ] || remove rm -f "$@" || result=$((result | 2))
+    return $((result > 1 ? 2 : result))
+}
+
+# Remove the folder $1 of the working directory, $2, of the kind $3. GNU's rm goes from folder to
+# folder by handles as this script does, and faster; that of busybox goes by paths.
+drop_folder() {
+    if $gnu && [ "$3" = all ]; then
+        case $mounts in
+        *"/$2/"*) ;;
+        *)
+            remove rm -rf --one-file-system "$1" || return 2
+            return 0
+            ;;
+        esac
+    fi
+    (
+        if ! cd -P "$1" 2>/dev/null || ! is_here "$2"; then
+            printf 'error: %s was exchanged while it was removed\n' "$2" >&2
+            exit 2
+        fi
+        empty "$2" "$3"
+    ) || return $?
+    remove rmdir "$1" || return 2
+}
+
+# Remove what is k3s's own in the folder $1, of the kind $2, and the folder if nothing is left. If $1
+# is a link, that goes with what it leads to.
+clear_folder() {
+    if [ ! -d "$1" ]; then
+        [ ! -L "$1" ] || rm -f "$1"
+        return 0
+    fi
+    (
+        cd -P "$1" || exit 2
+        folder=$(readlink /proc/self/cwd)
+        is_here "$folder" || exit 2
+        empty "$folder" "$2" || exit $?
+        case $mounts in *"/$folder//"*)
+            stays "$folder" "mounted; it is empty"
+            exit 1
+            ;;
+        esac
+        cd -P .. && remove rmdir "./${folder##*/}" || exit 2
+    )
+    case $? in
+    0) ;;
+    1) return 0 ;;
+    *)
+        trouble 25 "$1 is not removed as a whole" "it is said above" "look at that, then run $0 again"
+        return 0
+        ;;
+    esac
+    [ ! -L "$1" ] || rm -f "$1"
+}
+
+# ---- what is whose ----
+
+others=$(services | grep -vxF -e "$service" || true)
+
+# Whether a service that stays has its data in $1, below or above it.
+is_shared() {
+    for one in $others; do
+        roots_in "$(paths_of "$one")" | while IFS= read -r root; do
+            case $root/ in "$1"/*) exit 1 ;; esac
+            case $1/ in "$root"/*) exit 1 ;; esac
+        done || return 0
+    done
+    return 1
+}
+
+# Another kubelet's folders have the same names: kubeadm and RKE2 leave these traces.
+another_kubelet() {
+    for one in /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env /etc/kubernetes/kubelet.conf \
+        /var/lib/rancher/rke2; do
+        [ ! -e "$one" ] || return 0
+    done
+    grep -qx kubelet /proc/[0-9]*/comm 2>/dev/null
+}
+
+gnu=false
+case $(rm --version 2>/dev/null) in *"GNU coreutils"*) gnu=true ;; esac
+
+# A run that was cut has removed the data before the unit, and both before what says where they were.
+paths="" roots="" named=""
+if [ -f "$config/$service.start" ] || [ -f "$unit" ]; then
+    paths=$(paths_of "$service")
+    roots=$(roots_in "$paths")
+    named=$(path_in data-dir "$paths")
 fi
-if [ $init = systemd ]; then
-    systemctl disable "$service"
-    rm -f "$unit" "$environment"
-    systemctl daemon-reload
+sandboxes=$(printf '%s\n' "$roots" | while IFS= read -r root; do
+    [ -z "$root" ] || ls "$root/agent/containerd/io.containerd.grpc.v1.cri/sandboxes" 2>/dev/null
+done)
+
+# ---- stopping ----
+
+again="look at that, then run $0 again"
+if [ -n "$others" ]; then
+    echo "executable stays: there are other services: $(printf '%s' "$others" | tr '\n' ' ')"
+    [ ! -f "$unit" ] || control stop "$service" || trouble 22 "$service does not stop" "" "$again"
+    all=$roots roots=""
+    while IFS= read -r root; do
+        [ -z "$root" ] || is_shared "$root" || roots="$roots
+$root"
+    done <<END
+$all
+END
+    end_pods
+    roots=$all
+elif [ -x "$killer" ]; then
+    "$killer" || trouble $? "not everything of k3s ended" "it is said above" "$again"
+fi
+if [ ! -f "$unit" ]; then
+    :
+elif [ $init = systemd ]; then
+    systemctl disable "$service" || warn "$service could not be disabled; its unit is removed"
 else
-    rc-update delete "$service" default
-    rm -f "$unit" "$environment" "/var/log/$service.log"
+    rc-update delete "$service" default || warn "$service could not be disabled; its script is removed"
 fi
-if [ -n "$(services)" ]; then
-    echo "executable and data stay: there are other services: $(services | tr '\n' ' ')"
-    rm -f "$0"
+
+# ---- data ----
+
+mounts=$(mount_points all)
+if [ -z "$others" ]; then
+    clear_folder /run/k3s all
+    if another_kubelet; then
+        for folder in /var/lib/kubelet /var/lib/cni /run/flannel; do
+            [ ! -d "$folder" ] || stays "$folder" "another kubelet has it too"
+        done
+    else
+        clear_folder /var/lib/kubelet kubelet
+        clear_folder /var/lib/cni var-cni
+        clear_folder /run/flannel flannel
+    fi
+fi
+while IFS= read -r root; do
+    if [ -z "$root" ]; then
+        :
+    elif is_shared "$root"; then
+        stays "$root" "another service has its data there"
+    else
+        clear_folder "$root" top
+    fi
+done <<END
+$(path_in data-dir "$paths")
+$roots
+END
+rmdir /var/lib/rancher 2>/dev/null
+[ "$status" = 0 ] || exit "$status"
+
+# ---- the rest; what a second run has to know goes last ----
+
+rm -f "$unit" || fail 25 "$unit cannot be removed" "" "$again"
+if [ $init = systemd ]; then
+    rm -f "$units/multi-user.target.wants/$service.service"
+    systemctl daemon-reload || warn "systemd has not read its units again"
+else
+    rm -f "/var/log/$service.log"
+fi
+rm -f "$env_file" || fail 25 "$env_file cannot be removed" "" "$again"
+if [ -n "$others" ]; then
+    rm -f "$config/$service.start" "$0" || fail 25 "$0 cannot be removed" "" "remove it by hand"
     exit 0
 fi
-# Without what is mounted in there.
-for folder in "$data" /etc/rancher/k3s /var/lib/kubelet /var/lib/cni /run/k3s /run/flannel; do
-    [ ! -e "$folder" ] || find "$folder" -xdev -depth ! -type d -exec rm -f {} +
-    [ ! -e "$folder" ] || find "$folder" -xdev -depth -type d -exec rmdir {} + 2>/dev/null
-done
-rmdir /etc/rancher /var/lib/rancher 2>/dev/null
+clear_folder "$config" config
+[ "$status" = 0 ] || exit "$status"
+rmdir /etc/rancher 2>/dev/null
 for link in kubectl crictl ctr; do
     [ "$(readlink "$bin/$link")" != k3s ] || rm -f "$bin/$link"
 done
-rm -f "$bin/k3s" "$bin/k3s-previous" "$bin"/.k3s-*.part "$bin/k3s-rollback.sh" "$killer" "$0"
+rm -f "$bin/k3s" "$bin/k3s-previous" "$bin/.k3s-aside" "$bin"/.k3s-*.part "$bin/k3s-rollback.sh" "$killer" ||
+    fail 25 "not everything in $bin can be removed" "it is said above" "$again"
+rm -f "$0" || fail 25 "$0 cannot be removed" "it is said above" "remove it by hand"
 EOF
 }
 
 rollback_script() {
     script_head "Exchanges k3s and k3s-previous, and restarts the services; once more undoes it."
     cat <<'EOF'
-set -e
-if [ ! -x "$bin/k3s-previous" ]; then
-    echo "error: there is no $bin/k3s-previous; next: install the version that is wanted" >&2
-    exit 26
-fi
-ln -f "$bin/k3s" "$bin/.k3s-aside" 2>/dev/null || cp -p "$bin/k3s" "$bin/.k3s-aside"
-mv -f "$bin/k3s-previous" "$bin/k3s"
-mv -f "$bin/.k3s-aside" "$bin/k3s-previous"
+
+previous=$bin/k3s-previous
+aside=$bin/.k3s-aside
+
+# At each moment both are there, under two of three names; a run that was cut is brought to its end.
+exchange() {
+    if [ ! -f "$previous" ] && [ -f "$aside" ]; then
+        mv -f "$aside" "$previous" || fail 25 "$aside cannot become $previous" "it is said above" \
+            "look at $bin, then run $0 again"
+        return
+    fi
+    [ -x "$previous" ] || fail 26 "there is no $previous" "this is the first version, or it was removed" \
+        "install the version that is wanted"
+    words=$("$previous" --version 2>&1 </dev/null) || fail 20 "$previous does not start" "$words" \
+        "install the version that is wanted; $bin/k3s is as it was"
+    rm -f "$aside"
+    ln "$bin/k3s" "$aside" 2>/dev/null || cp -p "$bin/k3s" "$aside" || {
+        rm -f "$aside"
+        fail 25 "$bin/k3s cannot be kept" "it is said above" "look at $bin; $bin/k3s is as it was"
+    }
+    sync
+    mv -f "$previous" "$bin/k3s" || {
+        rm -f "$aside"
+        fail 25 "$previous cannot become $bin/k3s" "it is said above" "look at $bin; $bin/k3s is as it was"
+    }
+    mv -f "$aside" "$previous" || fail 25 "$aside cannot become $previous" "it is said above" \
+        "look at $bin, then run $0 again: the exchange goes on"
+    sync
+}
+
+exchange
 "$bin/k3s" --version
 for one in $(services); do
-    control restart "$one"
+    control restart "$one" || trouble 22 "$one did not start" "" \
+        "look at its log; $0 once more takes back the other version"
 done
+exit "$status"
 EOF
 }
 

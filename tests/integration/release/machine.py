@@ -188,7 +188,10 @@ class Machine:
         if done.returncode == 99:
             pytest.skip("this kernel gives user namespaces no binfmt_misc")
         return subprocess.CompletedProcess(
-            argv, done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "replace")
+            argv,
+            done.returncode,
+            done.stdout.decode("utf-8", "surrogateescape"),
+            done.stderr.decode("utf-8", "replace"),
         )
 
     @property
