@@ -1238,13 +1238,14 @@ has_own() {
         case $mounts in
         *"/${here%/}/$1/${one#./}//"*)
             nothing=false
+            [ "$1" = server ] || return 0
             continue
             ;;
         esac
         [ -e "$one" ] || [ -L "$one" ] || continue
         nothing=false
         case $1/${one#./} in
-        server/tls | server/token) return 0 ;;
+        server/tls | server/token | server/*-token) return 0 ;;
         server/*) continue ;;
         esac
         ! own "$1" "${one#./}" || return 0
@@ -1296,6 +1297,8 @@ empty() {
             ;;
         esac
         [ -e "$one" ] || [ -L "$one" ] || continue
+        # By these the next run knows what is left beside them.
+        case $kind/$one in server/./tls | server/./token) [ $result -lt 2 ] || continue ;; esac
         if ! own "$kind" "${one#./}"; then
             stays "$path" "not k3s's own"
             result=$((result | 1))
@@ -1454,9 +1457,10 @@ while IFS= read -r root; do
         clear_folder "$root" top
     fi
 done <<END
-$(path_in data-dir "$paths")
 $roots
 END
+# The link by which the data were named, now that it leads nowhere.
+[ ! -L "$named" ] || [ -e "$named" ] || rm -f "$named"
 rmdir /var/lib/rancher 2>/dev/null
 [ "$status" = 0 ] || exit "$status"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
-
-import pytest
 
 from ..machine import Machine
 from ..server import Server
@@ -35,6 +35,21 @@ def machine_with_k3s(make: Make, server: Server, shell: str = "busybox") -> Mach
         (machine.root / "tools/sh").symlink_to(f"/usr/bin/{shell}")
     sleep = "/bin/busybox sleep" if shell == "busybox" else "/usr/bin/sleep"
     machine.fake("sleep", f'#!/bin/sh\nexec {sleep} "$@"\n')
+    return machine
+
+
+def with_programs(make: Make, server: Server, shell: str) -> Machine:
+    """The same with this machine's programs in /usr/bin, such as Python, whatever removes k3s."""
+    machine = machine_with_k3s(make, server, "dash" if shell == "busybox" else shell)
+    if shell == "busybox":
+        folder = machine.root / "busybox"
+        folder.mkdir()
+        shutil.copy(machine.busybox, folder / "busybox")
+        listed = subprocess.run([machine.busybox, "--list"], capture_output=True, text=True)
+        for name in listed.stdout.split():
+            if name != "busybox":
+                (folder / name).symlink_to("busybox")
+        machine.path = "/fake:/usr/local/bin:/busybox"
     return machine
 
 
@@ -106,7 +121,3 @@ def tree(root: Path) -> set[str]:
         found |= {(here / name).relative_to(root).as_posix() for name in (*folders, *files)}
     return found
 
-
-def demand_root() -> None:
-    if os.geteuid():
-        pytest.skip("making a device requires root")
