@@ -84,7 +84,7 @@ def answers(machine: Machine, data: str, real: str | None = None) -> None:
     """The executable says where its data are; with what it was asked is in /asked."""
     said = f"config\t/c\ndata-dir\t{data}\nreal-data-dir\t{real or data}\nunpack-dir\t{data}\n"
     said += f"real-unpack-dir\t{real or data}\nimages-dir\t{data}/agent/images\n"
-    lines = "printf '<%s>' \"$@\" >>/asked; echo \" $K3S_DATA_DIR\" >>/asked"
+    lines = 'printf \'<%s>\' "$@" >>/asked; echo " $K3S_DATA_DIR" >>/asked'
     machine.k3s.write_text(f"#!/bin/sh\n{lines}\nprintf %s {shlex.quote(said)}\n")
 
 
@@ -95,8 +95,7 @@ def start_file(machine: Machine, *argv: str, service: str = "k3s", data: str = D
     words = " ".join(shlex.quote(word) for word in argv)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        f"environment={shlex.quote(unit)}\nrecorded_data_dir={shlex.quote(data)}\n"
-        f"set -- {words}\n"
+        f"environment={shlex.quote(unit)}\nrecorded_data_dir={shlex.quote(data)}\nset -- {words}\n"
     )
     path.chmod(0o600)
 
@@ -120,4 +119,3 @@ def tree(root: Path) -> set[str]:
         here = Path(folder)
         found |= {(here / name).relative_to(root).as_posix() for name in (*folders, *files)}
     return found
-

@@ -92,8 +92,9 @@ for place in sys.argv[3:]:
 
 HUNG = f"""\
 volume=/var/lib/kubelet/pods/u/volumes
-mkdir -p "$volume/my nfs" $volume/second $volume/local {DATA}/storage/pvc-1_a_b /srv/x
-/usr/bin/python3 /silent.py /fuse fuse "$volume/my nfs" $volume/second {DATA}/storage/pvc-1_a_b || exit 98
+mkdir -p "$volume/my nfs" $volume/second $volume/local {DATA}/storage/pvc-1_a_b
+set -- "$volume/my nfs" $volume/second {DATA}/storage/pvc-1_a_b
+/usr/bin/python3 /silent.py /fuse fuse "$@" || exit 98
 mount -t tmpfs none $volume/local || exit 97
 sh $script
 echo $?
@@ -120,4 +121,3 @@ def test_server_that_is_away_holds_nothing_up(
     assert done.stdout.splitlines()[-2:] == ["0", "0"], (done.stdout, done.stderr)
     if name == "uninstall":
         assert f"stays: {DATA}/storage/pvc-1_a_b (mounted)\n" in done.stdout
-

@@ -1,5 +1,7 @@
 """What killall does to the rules and the sets of addresses of a machine."""
 
+# ruff: noqa: E501  rules are as iptables-save prints them
+
 from __future__ import annotations
 
 import re
@@ -133,9 +135,7 @@ echo; ipset list -n
 
 
 @pytest.mark.parametrize("backend", ["legacy", "nft"])
-def test_rules_of_a_user_stay_and_those_of_k3s_go(
-    make: Make, server: Server, backend: str
-) -> None:
+def test_rules_of_a_user_stay_and_those_of_k3s_go(make: Make, server: Server, backend: str) -> None:
     machine = with_network(make, server, backend)
     alone = rules(machine, backend, THEIRS)
     both = rules(machine, backend, THEIRS, OURS.replace("{set}", ""))

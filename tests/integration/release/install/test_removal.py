@@ -46,7 +46,7 @@ def test_uninstall_of_one_of_two_services(make: Make, server: Server) -> None:
 
 # A shell stands for the shim of a container, and what it starts for the container.
 POD = """\
-folder=/var/lib/rancher/k3s/data/abc/bin
+folder=/var/lib/rancher/k3s/data/$(printf '%064d' 7)/bin
 mkdir -p $folder
 cp /usr/bin/dash $folder/containerd-shim-runc-v2
 $folder/containerd-shim-runc-v2 -c '/usr/bin/sleep 300 & echo $! >/child; wait' &

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -37,9 +39,12 @@ def quoted(path: bytes) -> bytes:
 def bound(source: bytes, target: bytes) -> bytes:
     """Lines that put a file into a folder of somebody's, and bind that where `target` is."""
     a, b = quoted(source), quoted(target)
-    return (
-        b"mkdir -p %s %s && echo precious >%s/f && mount --bind %s %s || exit 97\n"
-        % (a, b, a, a, b)
+    return b"mkdir -p %s %s && echo precious >%s/f && mount --bind %s %s || exit 97\n" % (
+        a,
+        b,
+        a,
+        a,
+        b,
     )
 
 
@@ -64,7 +69,13 @@ def test_nothing_behind_five_bind_mounts_is_gone(make: Make, server: Server, she
     for path in (at[0], at[1], at[3], at[4]):
         assert f"stays: {path} (mounted)\n" in done.stdout
     # The mounts ended with the machine: what they covered is there, and the way to it.
-    ways = {"agent", "agent/containerd", "agent/containerd/in", "agent/containerd/in/side", "storage"}
+    ways = {
+        "agent",
+        "agent/containerd",
+        "agent/containerd/in",
+        "agent/containerd/in/side",
+        "storage",
+    }
     left = tree(machine.root / DATA[1:])
     assert {name for name in left if not name.startswith("storage/")} == ways
     assert "storage/pvc-1_default_claim/-rf" in left
@@ -84,9 +95,8 @@ def test_names_of_mount_points_hold_anything(make: Make, server: Server, shell: 
     assert done.returncode == 0, done.stderr
     for i, name in enumerate(ODD):
         assert machine.read(f"/srv/{i}/f") == "precious\n", name
-    assert {os.fsencode(name) for name in os.listdir(machine.root / DATA[1:] / "server/tls")} == set(
-        ODD
-    )
+    left = (machine.root / DATA[1:] / "server/tls").iterdir()
+    assert {os.fsencode(path.name) for path in left} == set(ODD)
 
 
 @pytest.mark.parametrize("shell", REMOVERS)
@@ -123,7 +133,8 @@ def test_links_are_removed_and_never_followed(make: Make, server: Server, shell:
 @pytest.mark.parametrize("shell", REMOVERS)
 def test_data_on_a_disk_of_their_own(make: Make, server: Server, shell: str) -> None:
     machine = machine_with_k3s(make, server, shell)
-    mount = f"mkdir -p {DATA} /srv/ssd/server/db /srv/ssd/server/tls /srv/ssd/lost+found /srv/ssd/photos"
+    folders = ("server/db", "server/tls", "lost+found", "photos")
+    mount = f"mkdir -p {DATA} {' '.join(f'/srv/ssd/{name}' for name in folders)}"
     mount += f"\ntouch /srv/ssd/server/db/state.db /srv/ssd/photos/a\nmount --bind /srv/ssd {DATA}"
     done = uninstall(machine, mount)
     assert done.returncode == 0, done.stderr
@@ -161,9 +172,6 @@ def test_folder_that_becomes_a_link_on_the_way(make: Make, server: Server, shell
             (volume / f"d{i}/f{k}").write_text("k3s's")
         (volume / f"l{i}").symlink_to("/srv/kept")
     # From outside of the machine: in it there may be no Python.
-    import subprocess
-    import sys
-
     racer = subprocess.Popen([sys.executable, "-c", RACER, volume, "40"])
     try:
         done = uninstall(machine)

@@ -37,7 +37,9 @@ def test_data_are_where_k3s_says(make: Make, server: Server, shell: str) -> None
     done = uninstall(machine, "export K3S_DATA_DIR=/mnt/of-the-caller")
     assert done.returncode == 0, done.stderr
     assert tree(machine.root / "mnt") == set(), done.stdout
-    asked = "<--show-paths><server><--data-dir></mnt/a b><><two  blanks\nit's> /mnt/of the service\n"
+    asked = (
+        "<--show-paths><server><--data-dir></mnt/a b><><two  blanks\nit's> /mnt/of the service\n"
+    )
     assert machine.read("/asked").replace(asked, "") == ""
 
 
@@ -153,7 +155,9 @@ def test_files_of_others_in_shared_folders_stay(make: Make, server: Server, shel
     for name in OTHERS:
         (machine.root / name).parent.mkdir(parents=True, exist_ok=True)
         (machine.root / name).write_text("theirs")
-    (machine.root / "var/lib/rancher/k3s/data/cni/bridge").symlink_to(f"{DATA}/data/current/bin/cni")
+    (machine.root / "var/lib/rancher/k3s/data/cni/bridge").symlink_to(
+        f"{DATA}/data/current/bin/cni"
+    )
     done = uninstall(machine)
     assert done.returncode == 0, done.stderr
     left = {
@@ -250,9 +254,7 @@ def test_killall_ends_pods_wherever_the_data_are(
 
 
 @pytest.mark.parametrize("shell", REMOVERS)
-def test_killall_leaves_what_only_looks_like_a_shim(
-    make: Make, server: Server, shell: str
-) -> None:
+def test_killall_leaves_what_only_looks_like_a_shim(make: Make, server: Server, shell: str) -> None:
     """Of another directory, or not below data/<hash>."""
     machine = with_programs(make, server, shell)
     for folder in (f"/opt/k3s/data/{HASH}/bin", f"{DATA}/data/abc/bin", f"{DATA}/{HASH}/bin"):

@@ -52,9 +52,7 @@ def test_each_service_restarts_though_one_fails(make: Make, server: Server) -> N
 
 @pytest.mark.parametrize("failing", [1, 2])
 @pytest.mark.parametrize("how", ["exit 1", "kill -9 $PPID; exit 1"])
-def test_rename_fails_or_the_run_is_cut(
-    make: Make, server: Server, failing: int, how: str
-) -> None:
+def test_rename_fails_or_the_run_is_cut(make: Make, server: Server, failing: int, how: str) -> None:
     machine = upgraded(make, server)
     count = f"echo >>/renames; [ $(grep -c '' /renames) != {failing} ] || {{ {how}; }}"
     machine.fake("mv", f'#!/bin/sh\n{count}\nexec /bin/busybox mv "$@"\n')
