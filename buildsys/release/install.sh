@@ -1,27 +1,16 @@
 #!/bin/sh
 # Installs this build of k3s on a machine with systemd or OpenRC; run it again to upgrade.
+# `sh install.sh --help` says how; docs/install.md explains it, and has a table of the exit codes.
 #
-#   curl -sfL PLACE/download/TAG/install.sh | GITHUB_URL=PLACE sh -s - server --disable=traefik
-#   sh FOLDER/install.sh                   # without a network, from what `invoke download` made
-#
-# PLACE is what has download/<tag>/ below it, such as https://github.com/OWNER/REPOSITORY/releases.
 # Nothing on the machine changes before the new executable was received as a whole, has the size and
 # the sha256 of the release, is made for this machine, and was started once. The one before stays as
 # k3s-previous; k3s-rollback.sh takes it back.
-#
-# Ours:        INSTALL_K3S_FROM  where from: the address of a place, or a folder
-#              ARCH              what `uname -m` would say, where it does not say it
-# Upstream's:  GITHUB_URL, INSTALL_K3S_ARTIFACT_URL (PLACE/download)
-#              INSTALL_K3S_{VERSION,CHANNEL,CHANNEL_URL,EXEC,NAME,TYPE,SYMLINK,BIN_DIR,SYSTEMD_DIR}
-#              INSTALL_K3S_{SKIP_DOWNLOAD,SKIP_ENABLE,SKIP_START,FORCE_RESTART,BIN_DIR_READ_ONLY}
-#              K3S_*, CONTAINERD_* and proxies of the environment go to the service
-# docs/install.md explains them, and has a table of the exit codes.
 set -eu
 set -f
 export LC_ALL=C
 
-unknown_name=11 fetch_failed=12 disk_full=17 corrupt=18 wrong_machine=20 start_failed=22
-missing_tool=23 not_writable=25
+unknown_name=11 fetch_failed=12 command_failed=16 disk_full=17 corrupt=18 wrong_machine=20
+start_failed=22 missing_tool=23 not_writable=25
 
 say() {
     printf 'install: %s\n' "$1"
@@ -31,81 +20,295 @@ warn() {
     printf 'warning: %s\n' "$1" >&2
 }
 
-# $1: exit code, $2: what failed, $3: the likely cause, $4: the next action.
+usage() {
+    cat <<'EOF'
+usage: sh install.sh [--from PLACE] [server|agent] [FLAGS…]
+
+Installs k3s as a service, or upgrades it. Without a command: what is installed here, else an agent
+where K3S_URL is set, else a server. FLAGS are those of `k3s server` or `k3s agent`.
+
+  curl --proto '=https' -sfL PLACE/download/TAG/install.sh | sudo GITHUB_URL=PLACE sh -s - server
+  sudo sh FOLDER/install.sh               the folder that `invoke download` made
+  sudo K3S_URL=https://SERVER:6443 K3S_TOKEN=… sh install.sh --from artifacts agent
+                                          the folder of a build: k3s-<target>, k3s-<target>.json
+
+Ours:       --from, INSTALL_K3S_FROM  an address that has download/<tag>/ below it, or a folder
+            ARCH                      the machine to choose for: armv6l, aarch64, x86_64 …
+Upstream's: GITHUB_URL, INSTALL_K3S_ARTIFACT_URL (PLACE/download)
+            INSTALL_K3S_{VERSION,CHANNEL,CHANNEL_URL,EXEC,NAME,TYPE,SYMLINK,BIN_DIR,SYSTEMD_DIR}
+            INSTALL_K3S_{SKIP_DOWNLOAD,SKIP_ENABLE,SKIP_START,FORCE_RESTART,BIN_DIR_READ_ONLY}
+            K3S_*, CONTAINERD_* and proxies go to the service; an empty one is taken from it
+EOF
+}
+
+explained="" work="" doing="reading what was asked for"
+
+# $1: exit code, $2: what failed, $3: the likely cause, $4: the next action. Never in a subshell.
 fail() {
+    explained=yes
     printf 'error: %s\n' "$2" >&2
     [ -z "$3" ] || printf 'cause: %s\n' "$3" >&2
     printf 'next: %s\n' "$4" >&2
     exit "$1"
 }
 
+# The end of every run, $1 its status. The last net: a command that nobody thought could fail.
+ended() {
+    [ -z "$work" ] || rm -rf "$work"
+    case $1 in
+    0 | 129 | 130 | 141 | 143) exit "$1" ;;
+    esac
+    [ -z "$explained" ] || exit "$1"
+    fail $command_failed "a command failed (exit code $1) while $doing" "what it said is above" \
+        "see to that, then run the same again: nothing that was complete is lost"
+}
+
+# Run $3… whose result goes below the folder $1; where it fails, $2 says what could not be done.
+attempt() {
+    into=$1 what=$2
+    shift 2
+    "$@" 2>"$work/words" || unwritten "$into" "$what"
+}
+
+unwritten() {
+    ! is_full "$1" || no_room "$2" "$1"
+    fail $not_writable "$2" "$(last_words)" "look at $1 and its rights, then run the same again"
+}
+
+no_room() {
+    fail $disk_full "no space left in $2: $1" "" "free some, then run the same again"
+}
+
+# Whether there is no room in the folder $1, by what was said or by what df says.
+is_full() {
+    grep -v '^[<>*{} ]' "$work/words" 2>/dev/null |
+        grep -qi -e 'no space left' -e 'quota exceeded' || ! room "$1" 0
+}
+
+# Whether $2 bytes fit into the folder $1, and a little more.
+room() {
+    free=$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }')
+    case $free in
+    '' | *[!0-9]*) return 0 ;;
+    esac
+    [ "$free" -ge $(($2 / 1024 + 256)) ]
+}
+
+last_words() {
+    grep . "$work/words" 2>/dev/null | tail -n 1
+}
+
 has() {
     command -v "$1" >/dev/null 2>&1
+}
+
+# $1 with each $2 in it replaced by $3, in $swapped: no command substitution, which drops line ends.
+swap() {
+    swapped="" rest=$1
+    while :; do
+        case $rest in
+        *"$2"*) swapped=$swapped${rest%%"$2"*}$3 rest=${rest#*"$2"} ;;
+        *) break ;;
+        esac
+    done
+    swapped=$swapped$rest
 }
 
 # Each argument as a word of a shell.
 quoted() {
     for word; do
-        printf "'%s' " "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")"
+        swap "$word" "'" "'\\''"
+        printf "'%s' " "$swapped"
     done
 }
 
 # ---- what was asked for ----
 
-# The words of INSTALL_K3S_EXEC, then the script's own: one on a line. Quotes group, nothing expands.
-asked_words() {
-    if [ -n "${INSTALL_K3S_EXEC:-}" ]; then
-        printf '%s\n' "$INSTALL_K3S_EXEC" | xargs printf '%s\n' ||
-            fail $unknown_name "INSTALL_K3S_EXEC cannot be read: $INSTALL_K3S_EXEC" \
-                "a quote that is not closed" "close it"
-    fi
-    [ $# = 0 ] || printf '%s\n' "$@"
+# The words of INSTALL_K3S_EXEC, quoted. Quotes group as in a shell, nothing expands. Fails for a
+# quote that is not closed.
+exec_words() {
+    awk '
+        function add(c) { begun = 1; word = word (c == "\047" ? "\047\\\047\047" : c) }
+        function end() { if (begun) printf "\047%s\047 ", word; word = ""; begun = 0 }
+        BEGIN {
+            text = ENVIRON["INSTALL_K3S_EXEC"]
+            for (i = 1; i <= length(text); i++) {
+                c = substr(text, i, 1)
+                after = substr(text, i + 1, 1)
+                if (quote == "" && (c == "\"" || c == "\047")) { quote = c; begun = 1 }
+                else if (quote == "" && index(" \t\n", c)) end()
+                else if (c == quote) quote = ""
+                else if (c == "\\" && after != "" &&
+                    (quote == "" || (quote == "\"" && index("\"\\$`", after)))) { add(after); i++ }
+                else add(c)
+            }
+            end()
+            exit quote != ""
+        }'
 }
 
-# The command that the service runs, in $command, and what follows it, in $arguments, by lines.
+# Which init system starts services here, and whether it runs: in an image that is being built, in a
+# chroot or under WSL none does. An installed one is not a running one.
+choose_init() {
+    running=true
+    if [ -d /run/systemd/system ]; then
+        init=systemd
+    elif [ -e /run/openrc/softlevel ]; then
+        init=openrc
+    elif has systemctl && { ! has_openrc || leads_to_systemd; }; then
+        init=systemd running=false
+    elif has_openrc; then
+        init=openrc running=false
+    else
+        fail $missing_tool "this machine has neither systemd nor OpenRC" "" \
+            "copy the executable by hand, and start \`k3s server\` as this machine starts services"
+    fi
+    units=/etc/init.d
+    [ $init = openrc ] || units=${INSTALL_K3S_SYSTEMD_DIR:-/etc/systemd/system}
+    for folder in "$units" "${INSTALL_K3S_BIN_DIR:-/}"; do
+        case $folder in
+        /*) ;;
+        *) fail $unknown_name "$folder is no absolute path" "" "give it with a slash at its beginning" ;;
+        esac
+    done
+}
+
+has_openrc() {
+    has openrc-run || [ -x /sbin/openrc-run ]
+}
+
+leads_to_systemd() {
+    case $(readlink /sbin/init 2>/dev/null) in
+    *systemd*) return 0 ;;
+    esac
+    return 1
+}
+
+# The services of k3s that are here, one on a line.
+services_here() {
+    ending=""
+    [ $init = openrc ] || ending='\.service'
+    # shellcheck disable=SC2012  # names of our own pattern
+    ls "$units" 2>/dev/null | sed -n "s/^\(k3s\(-[A-Za-z0-9_.@:-]*\)\{0,1\}\)$ending\$/\1/p"
+}
+
+is_here() {
+    printf '%s\n' "$there" | grep -qxF -e "$1"
+}
+
+start_of() {
+    echo "/etc/rancher/k3s/$1.start"
+}
+
+environment_of() {
+    if [ $init = systemd ]; then
+        echo "$units/$1.service.env"
+    else
+        echo "/etc/rancher/k3s/$1.env"
+    fi
+}
+
+# The words that a service was installed with, quoted, its command first. In a subshell.
+kept_words() {
+    # shellcheck disable=SC1090  # ours, see write_start
+    . "$1"
+    quoted "$@"
+}
+
+# The service in $service, its command in $command, and what follows it, quoted, in $words.
 choose_command() {
     case ${K3S_URL:-https://} in
     https://*) ;;
     *) fail $unknown_name "K3S_URL is $K3S_URL" "" "give it as https://SERVER:6443" ;;
     esac
-    arguments=$(asked_words "$@")
-    case $arguments in
-    '' | -*)
-        command=server
-        [ -z "${K3S_URL:-}" ] || command=agent
-        case "$command ${K3S_TOKEN:-}${K3S_TOKEN_FILE:-}$arguments" in
-        *--token*) ;;
-        'agent ' | 'agent -'*) fail $unknown_name "there is a K3S_URL, but no K3S_TOKEN" \
-            "an agent needs the token of its server" \
-            "give it: the server has it in /var/lib/rancher/k3s/server/node-token" ;;
-        esac
+    asked=$(exec_words) || fail $unknown_name "INSTALL_K3S_EXEC cannot be read: $INSTALL_K3S_EXEC" \
+        "a quote that is not closed" "close it"
+    eval "set -- $asked$(quoted "$@")"
+    there=$(services_here)
+    choose_name
+    said=$#
+    case ${1:--} in
+    -*)
+        [ -n "$service" ] || choose_one_that_is_here
+        if [ -n "$service" ] && is_here "$service"; then
+            # shellcheck disable=SC2119
+            take_what_holds
+        else
+            command=server
+            [ -z "${K3S_URL:-}" ] || command=agent
+            words=""
+        fi
+        [ $said = 0 ] || words=$(quoted "$@")
         ;;
     *)
-        command=$(printf '%s\n' "$arguments" | sed 1q)
-        arguments=$(printf '%s\n' "$arguments" | sed 1d)
+        command=$1
+        shift
+        words=$(quoted "$@")
         ;;
     esac
-}
-
-choose_service() {
-    service=k3s
-    [ "$command" = server ] || service=k3s-$command
-    [ -z "${INSTALL_K3S_NAME:-}" ] || service=k3s-$INSTALL_K3S_NAME
+    if [ -z "$service" ]; then
+        service=k3s
+        [ "$command" = server ] || service=k3s-$command
+    fi
     case $service in
     *[!A-Za-z0-9_.@:-]*) fail $unknown_name "no service can be called $service" "" \
         "use letters, digits and _ . @ : - in INSTALL_K3S_NAME" ;;
     esac
-    data=${K3S_DATA_DIR:-/var/lib/rancher/k3s}
-    if has openrc-run || [ -x /sbin/openrc-run ]; then
-        init=openrc units=/etc/init.d unit=/etc/init.d/$service
-        environment=/etc/rancher/k3s/$service.env
-    elif has systemctl; then
-        init=systemd units=${INSTALL_K3S_SYSTEMD_DIR:-/etc/systemd/system}
-        unit=$units/$service.service environment=$unit.env
-    else
-        fail $missing_tool "this machine has neither systemd nor OpenRC" "" \
-            "copy the executable by hand, and start \`k3s server\` as this machine starts services"
+    [ -z "$there" ] || is_here "$service" ||
+        warn "$service comes beside what is installed here: $(echo "$there" | tr '\n' ' ')"
+}
+
+# INSTALL_K3S_NAME as upstream means it, or the whole name of a service that is here.
+choose_name() {
+    service=""
+    [ -n "${INSTALL_K3S_NAME:-}" ] || return 0
+    service=k3s-$INSTALL_K3S_NAME
+    if is_here "$INSTALL_K3S_NAME" && ! is_here "$service"; then
+        service=$INSTALL_K3S_NAME
     fi
+}
+
+# No command was given: the service that is here goes on, unless K3S_URL asks for an agent.
+choose_one_that_is_here() {
+    if [ -n "${K3S_URL:-}" ]; then
+        if is_here k3s-agent; then
+            service=k3s-agent
+        elif [ -n "$there" ] && grep -q '^K3S_URL=' "$(environment_of "$there")" 2>/dev/null; then
+            service=$there
+        fi
+        return 0
+    fi
+    case $there in
+    *'
+'*) fail $unknown_name "there are several services: $(echo "$there" | tr '\n' ' ')" "" \
+        "say which: INSTALL_K3S_NAME=$(echo "$there" | sed 1q), or its command and arguments" ;;
+    esac
+    service=$there
+}
+
+# What the service was told when it was installed.
+# shellcheck disable=SC2120  # eval sets the arguments, in subshells
+take_what_holds() {
+    start=$(start_of "$service")
+    if [ -f "$start" ]; then
+        words=$(kept_words "$start") || fail $corrupt "$start cannot be read" "it was edited" \
+            "remove it, and give command and arguments"
+        command=$(eval "set -- $words" && printf '%s' "$1")
+        words=$(eval "set -- $words" && shift && quoted "$@")
+        return 0
+    fi
+    words="" command=server
+    [ "$service" = k3s ] || command=${service#k3s-}
+    [ $said -gt 0 ] || fail $unknown_name "nobody knows what $service is started with" \
+        "it was installed by another script" \
+        "give its command and arguments, as in: sh -s - $command --flag"
+}
+
+choose_files() {
+    start=$(start_of "$service") environment=$(environment_of "$service")
+    due=/etc/rancher/k3s/$service.due
+    unit=$units/$service
+    [ $init = openrc ] || unit=$unit.service
 }
 
 choose_folder() {
@@ -120,36 +323,72 @@ choose_folder() {
     rollback=$bin/k3s-rollback.sh
     [ "$read_only" = true ] || demand_writable "$bin"
     demand_writable "$units"
-    demand_writable "$(dirname "$environment")"
+    demand_writable /etc/rancher/k3s
 }
 
-# A test for -w is true for root on a disk that is read-only.
+# Whether a file can be made in $1, or in what exists of it: a test for -w is true for root on a disk
+# that is read-only.
 can_write() {
-    mkdir -p "$1" 2>/dev/null && (: >"$1/.k3s-write-test") 2>/dev/null && rm -f "$1/.k3s-write-test"
+    existing=$1
+    until [ -d "$existing" ]; do
+        existing=$(dirname "$existing")
+    done
+    (: >"$existing/.k3s-write-test") 2>"$work/words" && rm -f "$existing/.k3s-write-test"
 }
 
 demand_writable() {
-    can_write "$1" || fail $not_writable "$1 cannot be written" \
-        "this is user $(id -u), or the disk is full or mounted read-only" \
+    can_write "$1" && return 0
+    ! is_full "$existing" || no_room "$1 cannot be written" "$existing"
+    fail $not_writable "$1 cannot be written" \
+        "this is user $(id -u), or the disk is mounted read-only: $(last_words)" \
         "run it as root (curl … | sudo GITHUB_URL=… sh -), or choose INSTALL_K3S_BIN_DIR"
 }
 
-# The place, an address or a folder, in $place; "" where $flat is a folder of one release.
+# What the script works in, and what killed runs left of the same kind.
+make_work() {
+    temporary=${TMPDIR:-/tmp}
+    set +f
+    for left in "$temporary"/k3s-install.*.??????; do
+        process=${left##*/k3s-install.} process=${process%.*}
+        case $process in
+        *[!0-9]*) continue ;;
+        esac
+        if [ -O "$left" ] && [ ! -L "$left" ] && { [ "$process" = $$ ] || ! kill -0 "$process"; }; then
+            rm -rf "$left"
+        fi
+    done 2>/dev/null
+    set -f
+    work=$(mktemp -d "$temporary/k3s-install.$$.XXXXXX") || {
+        work=""
+        fail $not_writable "no folder can be made in $temporary" "mktemp said so above" \
+            "free space there, or set TMPDIR to a folder that exists and can be written"
+    }
+    : >"$work/words"
+    : >"$work/wgetrc"
+}
+
+# The place, an address or a folder, in $place; "" where $flat is a folder of one release or, where
+# $built is yes, of builds.
 choose_place() {
-    flat="" place=${INSTALL_K3S_FROM:-}
+    flat="" built="" place=${from:-${INSTALL_K3S_FROM:-}}
     if [ -z "$place" ] && [ -n "${INSTALL_K3S_ARTIFACT_URL:-}" ]; then
         place=${INSTALL_K3S_ARTIFACT_URL%/}
         place=${place%/download}
     fi
     place=${place:-${GITHUB_URL:-}}
-    place=${place%/}
-    here=$(dirname "$0")
-    if [ -z "$place" ] && [ -f "$0" ] && [ -f "$here/release.json" ]; then
-        place=$here
-    fi
+    [ "$place" = / ] || place=${place%/}
+    # From a pipe $0 is the shell's name: a file that is called so in the working folder is nobody's.
+    case $0 in
+    */* | install.sh)
+        here=$(dirname "$0")
+        if [ -z "$place" ] && [ -f "$0" ] && { [ -f "$here/release.json" ] || [ -n "$(builds_in "$here")" ]; }; then
+            place=$here
+        fi
+        ;;
+    esac
     case $place in
     '') fail $unknown_name "nobody said where from" "" \
-        "set GITHUB_URL to the place of the releases, or INSTALL_K3S_FROM to that or to a folder" ;;
+        "set GITHUB_URL to the place of the releases, or give --from with that or with a folder" ;;
     https://*) ;;
     http://*) warn "$place is plain http: whoever is on the way can change what comes" ;;
     *://*) fail $unknown_name "nothing can be received from $place" "" \
@@ -158,6 +397,8 @@ choose_place() {
         [ -d "$place" ] || fail $unknown_name "there is no folder $place" "" "look at its name"
         if [ -f "$place/release.json" ]; then
             flat=$place place=""
+        elif [ -n "$(builds_in "$place")" ]; then
+            flat=$place place="" built=yes
         fi
         ;;
     esac
@@ -167,6 +408,14 @@ choose_place() {
     esac
     for tool in awk df od sed sha256sum; do
         has $tool || fail $missing_tool "there is no $tool" "" "install it"
+    done
+}
+
+# The targets whose executable and record lie in the folder $1, one on a line.
+builds_in() {
+    # shellcheck disable=SC2012  # names of our own pattern
+    ls "$1" | sed -n 's/^k3s-\([a-z0-9]*\)\.json$/\1/p' | while read -r one; do
+        [ ! -f "$1/k3s-$one" ] || echo "$one"
     done
 }
 
@@ -185,85 +434,274 @@ is_page() {
     head -c 512 "$1" 2>/dev/null | tr '[:upper:]' '[:lower:]' | grep -q -e '<html' -e '<!doctype'
 }
 
-# Receive what lies at $1 behind what the file $2 holds. What the tool said is in $work/words.
+# Receive what lies at $1 behind what the file $2 holds: $tool, its exit code in $status, what it said
+# and the headers that came in $work/words; $written is no where the file could not be written.
+# Nobody's own settings count (~/.curlrc, ~/.wgetrc); proxies of the environment do.
 transfer() {
+    : >"$work/words"
+    status=0 written=yes onward='=https'
     case $1 in
-    https://*) onward='=https' ;;
+    https://*) ;;
     http://*) onward='=http,https' ;;
     *)
-        onward=""
-        cp "$1" "$2" 2>"$work/words"
-        return
+        tool=cp onward=""
+        cp "$1" "$2" 2>"$work/words" || status=$?
+        return 0
         ;;
     esac
     if has curl; then
-        curl -fsSL --proto-redir "$onward" --connect-timeout 20 --speed-limit 1 --speed-time 60 \
-            -C - -o "$2" "$1" 2>"$work/words"
+        tool=curl
+        rm -f "$work/status"
+        # Through a pipe: a curl that is confined (snap) may not write to folders of ours.
+        {
+            curl -q -fsSLv --proto-redir "$onward" --connect-timeout 20 --speed-limit 1 \
+                --speed-time 60 -C "$(size_of "$2")" "$1" 2>"$work/words" || status=$?
+            echo $status >"$work/status"
+        } | { cat >>"$2"; } 2>"$work/cat" || written=no
+        status=$(cat "$work/status" 2>/dev/null) || status=23
+        [ $written = yes ] || cp "$work/cat" "$work/words"
     elif wget --version 2>/dev/null | grep -q GNU; then
-        wget -c -S --tries=1 --timeout=60 -O "$2" "$1" 2>"$work/words"
+        tool=wget
+        WGETRC=$work/wgetrc wget -c -S --tries=1 --timeout=60 -O "$2" "$1" 2>"$work/words" || status=$?
     else
-        wget -c -S -T 60 -O "$2" "$1" 2>"$work/words"
+        tool=busybox
+        wget -c -S -T 60 -O "$2" "$1" 2>"$work/words" || status=$?
     fi
 }
 
-# What became of the transfer that ended with the status $1: right, or what went wrong.
-judged() {
-    words() {
-        grep -q "$@" "$work/words"
-    }
-    if words -e 'certificate validation not implemented'; then
-        echo unverified
-    elif [ "$onward" = =https ] && words -i -e '^ *location: *http://' \
-        -e 'protocol.*http.*disabled' -e 'protocol.*http.*not supported'; then
-        echo redirected
-    elif [ "$1" = 0 ]; then
-        echo right
-    elif words -i -e 'no space left' -e '^curl: (23)' -e 'cannot write'; then
-        echo full
-    elif words -e '^curl: (33)' -e 'error: 416' -e 'HTTP/[0-9.]* 416'; then
-        echo unresumed
-    elif words -e 'error: 40[0-79]' -e 'HTTP/[0-9.]* 40[0-79]' -e 'error: 410' -e 'HTTP/[0-9.]* 410' \
-        -e 'No such file'; then
-        echo missing
-    else
-        echo broken
-    fi
+# The headers that came, of proxies and redirects too: curl shows them behind "< ", wget indented.
+heads() {
+    tr -d '\r' <"$work/words" | sed -n -e 's/^[< ] *//p' -e 's/^wget: server returned error: //p'
 }
 
-# Say why nothing came from $1, and end; $2 is what `judged` said, $3 the folder that it was for.
-explain() {
-    case $2 in
-    unverified) fail $missing_tool "this wget does not check who it talks to" \
-        "it cannot verify certificates" "install curl, or receive the files elsewhere" ;;
-    redirected) fail $fetch_failed "$1 redirects to plain http" \
-        "the server, or somebody on the way, leads away from https" "mend it, or use another place" ;;
-    full) no_room "$1" "$3" ;;
-    missing) fail $fetch_failed "there is no $1" "$(last_words)" \
-        "look at the version and the place; INSTALL_K3S_FROM, GITHUB_URL or INSTALL_K3S_ARTIFACT_URL" ;;
-    *) fail $fetch_failed "the connection broke while receiving $1" "$(last_words)" \
-        "run the same again: it goes on where it stopped" ;;
+# The last header of the name $1, in lower case.
+header() {
+    heads | awk -v name="$1:" 'tolower($1) == name { $1 = ""; print substr($0, 2) }' | tail -n 1
+}
+
+# What the tool itself said was wrong.
+why() {
+    case $tool in
+    curl) sed -n 's/^curl: //p' "$work/words" | sed 1q ;;
+    wget)
+        # What is wrong with a certificate stands on the line below, indented.
+        sed -n -e '/^To connect/d' -e 's/^ *\(.*[Cc]ertificate.*\)/\1/p' \
+            -e 's/^ *\(.*issuer.*\)/\1/p' "$work/words" | tr '\n' ' ' | grep . ||
+            grep -v '^ ' "$work/words" | sed -e '/^-*[0-9][0-9-]* [0-9:]* *-*  *http/d' \
+                -e '/^Giving up/d' | grep -i -e error -e fail -e unable -e refused -e 'timed out' \
+                -e cannot -e unsupported -e invalid -e unrecognized | tail -n 1 | grep . || last_words
+        ;;
+    *) last_words ;;
     esac
 }
 
-no_room() {
-    fail $disk_full "no space left in $2 for $1" "" "free some, then run the same again"
+says() {
+    grep -q "$@" "$work/words"
 }
 
-last_words() {
-    grep . "$work/words" | tail -n 1 || true
+# What became of the transfer, in $outcome; $http is the last status that a server or proxy answered.
+judge() {
+    http=$(heads | sed -n 's/^HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' | tail -n 1)
+    if says -e 'certificate validation not implemented'; then
+        outcome=unverified
+    elif [ "$onward" = '=https' ] && heads | grep -qi '^location: *http://'; then
+        outcome=redirected
+    elif [ $written = no ]; then
+        outcome=unwritten
+    elif [ "$status" = 0 ]; then
+        outcome=right
+    elif says -i 'proxy tunneling failed: proxy auth'; then
+        outcome=407
+    else
+        case $http in
+        408 | 425 | 429 | 5??) outcome=busy ;;
+        4??) outcome=$http ;;
+        *) outcome=$(judge_$tool "$status") ;;
+        esac
+    fi
+}
+
+judge_cp() {
+    if says 'No such file'; then echo 404; else echo unwritten; fi
+}
+
+# By the exit codes of curl(1). What only other protocols have stays `other`, in curl's own words.
+judge_curl() {
+    case $1 in
+    1 | 2 | 4 | 41 | 43 | 45 | 48 | 53 | 54 | 58 | 59 | 64 | 66 | 98 | 126 | 127) echo unfit ;;
+    3) echo address ;;
+    5) echo proxy_name ;;
+    6) echo name ;;
+    7) echo nobody ;;
+    8 | 16 | 18 | 28 | 52 | 55 | 56 | 61 | 80 | 81 | 89 | 92 | 95 | 96 | 99) echo broken ;;
+    22) echo answer ;;
+    23) echo unwritten ;;
+    27) echo memory ;;
+    33 | 36) echo 416 ;;
+    35) echo handshake ;;
+    47) echo circle ;;
+    51 | 60 | 83 | 90 | 91) echo trust ;;
+    67 | 94) echo 401 ;;
+    77 | 82) echo authorities ;;
+    97) echo proxy ;;
+    *) if [ "$1" -gt 128 ]; then echo ended; else echo other; fi ;;
+    esac
+}
+
+# By the exit codes of GNU wget (its manual, Exit Status).
+judge_wget() {
+    case $1 in
+    2 | 126 | 127) echo unfit ;;
+    3) echo unwritten ;;
+    4)
+        if says 'unable to resolve'; then
+            echo name
+        elif says -e '[Cc]onnecting to .* failed' -e '^failed: '; then
+            echo nobody
+        else
+            echo broken
+        fi
+        ;;
+    5) echo trust ;;
+    6) echo 401 ;;
+    7) echo broken ;;
+    8) echo answer ;;
+    *) if [ "$1" -gt 128 ]; then echo ended; else echo other; fi ;;
+    esac
+}
+
+# busybox's wget has one exit code.
+judge_busybox() {
+    if [ "$1" -gt 128 ]; then
+        echo ended
+    elif says -e 'bad address'; then
+        echo name
+    elif says -e "can't connect"; then
+        echo nobody
+    elif says -i -e 'no space left' -e 'write error' -e "can't open" -e "can't create"; then
+        echo unwritten
+    elif says -i -e 'closed' -e 'short read' -e 'timed out' -e 'error getting response' -e 'reset'; then
+        echo broken
+    elif says -i -e 'tls' -e 'ssl'; then
+        echo handshake
+    elif says -e 'too many redirections'; then
+        echo circle
+    elif says -e 'invalid option' -e 'unrecognized option' -e 'not an http'; then
+        echo unfit
+    else
+        echo other
+    fi
+}
+
+# Whether another try may help.
+may_come() {
+    case $outcome in
+    broken | busy | name | proxy_name | nobody | handshake) return 0 ;;
+    esac
+    return 1
+}
+
+# Wait $1 seconds, or as long as the server says (Retry-After). Fails where that is too long.
+pause() {
+    seconds=$1
+    later=$(header retry-after)
+    case $later in
+    '' | *[!0-9]*) ;;
+    ?????*) return 1 ;;
+    *)
+        [ "$later" -le 120 ] || return 1
+        [ "$later" -le "$seconds" ] || seconds=$later
+        ;;
+    esac
+    [ "$seconds" = 0 ] || sleep "$seconds"
+}
+
+# Say why nothing came from $1, and end; $2 is the folder that it was for.
+explain() {
+    cause=$(why) || cause=""
+    again="run the same again: it goes on where it stopped"
+    whose="the server"
+    ! says -i -e 'connect tunnel' -e 'proxy tunneling' || whose="the proxy"
+    case $outcome in
+    unverified) fail $missing_tool "this wget does not check who it talks to" \
+        "it cannot verify certificates" "install curl, or receive the files elsewhere" ;;
+    redirected) fail $fetch_failed "$1 redirects to plain http" \
+        "the server, or somebody on the way, leads away from https" "use another place" ;;
+    unwritten)
+        ! is_full "$2" || no_room "$1 does not fit" "$2"
+        fail $not_writable "$tool cannot write into $2 what comes from $1" \
+            "${cause:-$(last_words)}; there is room, so it is confined (a snap?) or has no rights" \
+            "install the $tool of this system's own packages, or run as root"
+        ;;
+    404 | 410) fail $fetch_failed "there is no $1" "${cause:-$(last_words)}" \
+        "look at the version and the place; --from, GITHUB_URL or INSTALL_K3S_ARTIFACT_URL" ;;
+    401) fail $fetch_failed "$1 is for those who log in (401)" "$cause" \
+        "use a place that everybody may read, or receive the files elsewhere and give their folder" ;;
+    407) fail $fetch_failed "the proxy wants a login before it asks for $1 (407)" "$cause" \
+        "give it in https_proxy and http_proxy: http://NAME:PASSWORD@HOST:PORT" ;;
+    busy) explain_busy "$1" ;;
+    name) fail $fetch_failed "nobody knows the name of the server of $1" "$cause" \
+        "look at the address, and at this machine's network and DNS" ;;
+    proxy_name) fail $fetch_failed "nobody knows the name of the proxy for $1" "$cause" \
+        "look at https_proxy and http_proxy" ;;
+    proxy) fail $fetch_failed "the proxy does not let us through to $1" "$cause" \
+        "look at https_proxy, http_proxy and all_proxy" ;;
+    nobody) fail $fetch_failed "nobody answers at $1" "$cause" \
+        "look at the address, the network, firewalls and proxies, then run the same again" ;;
+    handshake) fail $fetch_failed "no encrypted connection comes about to $1" "$cause" \
+        "look whether a proxy or portal stands between, and at the clock: it says $(date)" ;;
+    trust | authorities) explain_trust "$1" ;;
+    circle) fail $fetch_failed "$1 redirects in a circle" "$cause" "use another place" ;;
+    address) fail $unknown_name "$1 is no address" "$cause" "look at how it is written" ;;
+    memory) fail $fetch_failed "$tool has not enough memory to receive $1" "$cause" \
+        "stop other programs, then $again" ;;
+    ended) fail $fetch_failed "$tool was ended by signal $((status - 128)) while receiving $1" \
+        "somebody did it, or the kernel for want of memory (dmesg says so)" "$again" ;;
+    unfit) fail $missing_tool "this $tool is not fit to receive $1 (exit code $status)" "$cause" \
+        "install a newer $tool of this system's own packages, or the other of curl and wget" ;;
+    broken) fail $fetch_failed "the connection broke while receiving $1" "$cause" "$again" ;;
+    [0-9]* | answer) fail $fetch_failed "$whose refuses $1 (${http:-$tool names no status})" "$cause" \
+        "ask whose it is; a filter, a limit or a private place answers so; or use another place" ;;
+    *) fail $fetch_failed "$tool failed while receiving $1 (exit code $status)" "$cause" \
+        "see to what it says, or use another place" ;;
+    esac
+}
+
+explain_busy() {
+    later=$(header retry-after)
+    case $later in
+    '') later="run the same again later: it goes on where it stopped" ;;
+    *[!0-9]*) later="run the same again after $later" ;;
+    *) later="run the same again in $later seconds" ;;
+    esac
+    if [ "$http" = 429 ]; then
+        fail $fetch_failed "$whose takes no more requests for now (429): $1" "$cause" "$later"
+    fi
+    fail $fetch_failed "$whose fails to give $1 ($http)" "$cause" "$later"
+}
+
+explain_trust() {
+    clock="this machine's clock says $(date)"
+    own="for an authority of your own, or a proxy that signs, name its certificate: CURL_CA_BUNDLE for"
+    own="$own curl, ca_certificate in /etc/wgetrc for wget"
+    case $outcome$cause in
+    authorities*) next="install this system's ca-certificates; $own" ;;
+    *'not yet valid'*) next="set the clock: $clock" ;;
+    *expired*) next="set the clock if it is wrong, else use another place: $clock" ;;
+    *) next="install this system's ca-certificates; $own; $clock" ;;
+    esac
+    fail $fetch_failed "no trust in who answers at $1" "$cause" "$next"
 }
 
 # Receive a small file: $1 address, $2 file.
 get() {
-    for pause in 2 4 0; do
+    for wait in 2 4 0; do
         rm -f "$2"
-        status=0
-        transfer "$1" "$2" || status=$?
-        outcome=$(judged $status)
-        [ "$outcome" != broken ] || [ $pause = 0 ] || sleep $pause
-        [ "$outcome" = broken ] || break
+        transfer "$1" "$2"
+        judge
+        if ! may_come || [ "$wait" = 0 ] || ! pause "$wait"; then break; fi
     done
-    [ "$outcome" = right ] || explain "$1" "$outcome" "$work"
+    [ "$outcome" = right ] || explain "$1" "$work"
     if is_page "$2"; then
         fail $fetch_failed "$1 is a web page" \
             "a portal that wants a login, or a place of another kind" "open it in a browser and look"
@@ -274,50 +712,47 @@ get() {
 # broke is kept, for this and the next run: the name of the file says which content it is a part of.
 bring() {
     into=$(dirname "$2")
-    for pause in 2 4 6 0; do
+    for wait in 2 4 6 0; do
         had=$(size_of "$2")
-        status=0
         if [ "$had" -gt "$3" ]; then
             rm -f "$2"
             had=0
         fi
+        outcome=right
         if [ "$had" -lt "$3" ]; then
-            room "$into" $(($3 - had)) || no_room "$1" "$into"
-            transfer "$1" "$2" || status=$?
-            outcome=$(judged $status)
+            room "$into" $(($3 - had)) || no_room "$1 does not fit" "$into"
+            transfer "$1" "$2"
+            judge
             case $outcome in
-            right | broken) ;;
-            unresumed)
+            right) ;;
+            416)
                 rm -f "$2"
                 continue
                 ;;
-            full)
-                # A part that fills the disk helps nobody.
+            unwritten | redirected | unverified)
+                # A part that fills the disk, or that nobody vouches for, helps nobody.
+                ! is_full "$into" || [ "$outcome" != unwritten ] || outcome=full
                 rm -f "$2"
-                explain "$1" full "$into"
+                [ "$outcome" != full ] || no_room "$1 does not fit" "$into"
+                explain "$1" "$into"
                 ;;
-            redirected | unverified)
-                rm -f "$2"
-                explain "$1" "$outcome" "$into"
-                ;;
-            *) explain "$1" "$outcome" "$into" ;;
+            *) may_come || explain "$1" "$into" ;;
             esac
-        else
-            outcome=right
         fi
         if [ "$(size_of "$2")" = "$3" ] && [ "$(sha256_of "$2")" = "$4" ]; then
             return 0
         fi
-        if [ "$outcome" = broken ] && [ "$(size_of "$2")" -lt "$3" ]; then
-            [ $pause = 0 ] || sleep $pause
-            continue
+        if [ "$outcome" != right ] && [ "$(size_of "$2")" -lt "$3" ]; then
+            if [ "$wait" != 0 ] && pause "$wait"; then continue; fi
+            break
         fi
         mismatch "$1" "$2" "$3" "$4"
         # What was there before may have been wrong: once more, from the beginning.
         rm -f "$2"
+        outcome=right
         [ "$had" -gt 0 ] || explain_mismatch
     done
-    [ "$outcome" = right ] || explain "$1" "$outcome" "$into"
+    [ "$outcome" = right ] || explain "$1" "$into"
     explain_mismatch
 }
 
@@ -335,15 +770,6 @@ mismatch() {
 
 explain_mismatch() {
     fail $corrupt "$wrong" "$why" "run the same again; if it stays, use another place"
-}
-
-# Whether $2 bytes fit into the folder $1, and a little more.
-room() {
-    free=$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }')
-    case $free in
-    '' | *[!0-9]*) return 0 ;;
-    esac
-    [ "$free" -ge $(($2 / 1024 + 256)) ]
 }
 
 # ---- the release ----
@@ -400,7 +826,7 @@ choose_version() {
             "unset INSTALL_K3S_COMMIT and INSTALL_K3S_PR; INSTALL_K3S_VERSION names a release"
     done
     [ -z "$flat" ] || return 0
-    [ -n "$tag" ] || tag=$(tag_of_channel "${INSTALL_K3S_CHANNEL:-stable}")
+    [ -n "$tag" ] || tag_of_channel "${INSTALL_K3S_CHANNEL:-stable}"
     case $tag in
     '' | *[!A-Za-z0-9.+-]*) fail $unknown_name "$tag is no version" "" \
         "give one as v1.35.0+k3s-04e8f1b5.1, or a channel: INSTALL_K3S_CHANNEL=latest" ;;
@@ -420,28 +846,27 @@ tag_of_channel() {
     get "$place/latest/download/channels.json" "$work/channels.json"
     flattened "$work/channels.json" >"$work/channels" ||
         fail $corrupt "the channels file of $place cannot be read" "it came in part" "run the same again"
-    found=$(awk -F '\t' -v wanted="$1" '
+    tag=$(awk -F '\t' -v wanted="$1" '
         $1 ~ /\/name$/ { name = $2 }
         $1 ~ /\/latest$/ && name == wanted { print $2; exit }' "$work/channels")
     known=$(awk -F '\t' '$1 ~ /\/name$/ { printf "%s%s", sep, $2; sep = ", " }' "$work/channels")
-    [ -n "$found" ] || fail $unknown_name "$place has no channel $1" "" \
+    [ -n "$tag" ] || fail $unknown_name "$place has no channel $1" "" \
         "it has: $known; or give INSTALL_K3S_VERSION"
-    echo "$found"
 }
 
 # As upstream's channel server answers: the last part of the address that it redirects to.
 redirected_to() {
-    if has curl; then
-        to=$(curl -sSL -o /dev/null -w '%{url_effective}' "$1" 2>"$work/words") ||
-            explain "$1" broken "$work"
-    else
-        to=$(wget -S -O /dev/null "$1" 2>&1 | sed -n 's/^ *[Ll]ocation: *\([^ ]*\).*/\1/p' | tail -n 1)
-    fi
-    to=$(printf '%s' "${to##*/}" | sed 's/%2[Bb]/+/g')
-    case $to in
-    v[0-9]*) echo "$to" ;;
-    *) fail $unknown_name "$1 redirects to no version" "" "give INSTALL_K3S_VERSION" ;;
+    rm -f "$work/page"
+    transfer "$1" "$work/page"
+    judge
+    tag=$(header location)
+    tag=$(printf '%s' "${tag##*/}" | sed 's/%2[Bb]/+/g')
+    case $outcome:$tag in
+    redirected:* | unverified:*) explain "$1" "$work" ;;
+    *:v[0-9]*) return 0 ;;
+    right:*) fail $unknown_name "$1 redirects to no version" "" "give INSTALL_K3S_VERSION" ;;
     esac
+    explain "$1" "$work"
 }
 
 # Receive the sums and the record of the release, and hold them together: the record names every file
@@ -462,6 +887,41 @@ read_release() {
     [ "${tag:-$(value tag)}" = "$(value tag)" ] || fail $unknown_name \
         "$flat is $(value tag), not $tag" "" "leave out INSTALL_K3S_VERSION, or use another place"
     tag=$(value tag)
+}
+
+# A record and sums as of a release, from k3s-<target>.json of each build in the folder.
+read_builds() {
+    tag="the build in $flat"
+    : >"$work/record"
+    : >"$work/sums"
+    for one in $(builds_in "$flat"); do
+        flattened "$flat/k3s-$one.json" >"$work/build" ||
+            not_whole "k3s-$one.json" "it is not JSON to its end"
+        awk -F '\t' -v target="$one" -v uname="$(uname_of "$one")" '
+            function say(path, text) { print path "\t" text }
+            $1 == "version" { say("targets/" target "/version", $2) }
+            $1 == "sha256" { say("targets/" target "/sha256", $2) }
+            $1 ~ /^files\/[^\/]*\/(size|sha256)$/ { say($1, $2) }
+            END {
+                say("targets/" target "/uname/0", uname)
+                say("targets/" target "/executable", "k3s-" target)
+                platform = target
+                if (target ~ /^armv/) platform = "arm/" substr(target, 4)
+                say("targets/" target "/platform", "linux/" platform)
+            }' "$work/build" >>"$work/record"
+        awk -F '[/\t]' '$1 == "files" && $3 == "sha256" { print $4 "  " $2 }' "$work/build" >>"$work/sums"
+    done
+}
+
+# What `uname -m` says on machines of a target of ours.
+uname_of() {
+    case $1 in
+    armv6 | armv7) echo "$1l" ;;
+    arm64) echo aarch64 ;;
+    amd64) echo x86_64 ;;
+    386) echo i686 ;;
+    *) echo "$1" ;;
+    esac
 }
 
 not_whole() {
@@ -500,6 +960,10 @@ cpu_has() {
 # What `uname -m` says on the machines whose executables run here, the best first. A kernel of 64 bits
 # also runs what is made for it, but a system of 32 bits wants pods and tools of its own kind.
 suitable() {
+    if [ -n "${ARCH:-}" ]; then
+        suitable_by_word
+        return
+    fi
     case $machine in
     arm64 | aarch64)
         [ "$(userland_bits)" = 64 ] || echo armv7l armv6l
@@ -509,15 +973,28 @@ suitable() {
         [ "$(userland_bits)" = 64 ] || echo i686
         echo x86_64
         ;;
-    i?86 | 386) echo i686 ;;
+    i?86) echo i686 ;;
     armv8l) echo armv7l armv6l ;;
     armv7*)
         # With a lesser floating-point unit than that of the Cortex-A it is an ARMv6 to us.
         if cpu_has vfpv3; then echo armv7l; fi
         if cpu_has vfp; then echo armv6l; fi
         ;;
-    armv6l | arm) if cpu_has vfp; then echo armv6l; fi ;;
+    armv6l) if cpu_has vfp; then echo armv6l; fi ;;
     *) echo "$machine" ;;
+    esac
+}
+
+# ARCH is believed, whatever this machine is: a word of uname, of upstream's script (its `arm` is
+# armhf, which is ARMv7), or the name of a target. What runs on ARMv6 runs on ARMv7.
+suitable_by_word() {
+    case $ARCH in
+    arm64 | aarch64) echo aarch64 ;;
+    amd64 | x86_64) echo x86_64 ;;
+    i?86 | 386) echo i686 ;;
+    arm | armhf | armv7* | armv8l) echo armv7l armv6l ;;
+    armv6*) echo armv6l ;;
+    *) echo "$ARCH" ;;
     esac
 }
 
@@ -543,6 +1020,15 @@ choose_target() {
         fail $corrupt "release.json and sha256sums.txt of $tag disagree on $name" \
             "the release was not made as a whole" "use another version"
     fi
+    version=$(value k3s)
+    [ -z "$built" ] || choose_build
+}
+
+choose_build() {
+    version=$(value "targets/$target/version")
+    [ "${INSTALL_K3S_VERSION:-$version}" = "$version" ] || fail $unknown_name \
+        "$flat/$name is $version, not $INSTALL_K3S_VERSION" "" "leave out INSTALL_K3S_VERSION"
+    tag=$version
 }
 
 # The number in ELF headers (e_machine) of an image platform.
@@ -569,11 +1055,11 @@ try_executable() {
             "the machine in its ELF header is ${header##* }, and ${wanted:-none} is right" \
             "use another version, and tell those who made this one"
     fi
-    chmod 755 "$1"
+    attempt "$bin" "$1 cannot be made executable" chmod 755 "$1"
     status=0
     said=$("$1" --version 2>&1 </dev/null) || status=$?
     case "$status $said" in
-    "0 "*"k3s version $(value k3s) "*) ;;
+    "0 "*"k3s version $version "*) ;;
     *)
         rm -f "$1"
         fail $wrong_machine "$name of $tag does not start here (exit code $status)" \
@@ -583,9 +1069,70 @@ try_executable() {
     esac
 }
 
+# ---- where its data are ----
+
+# The data directory in $data and the folder of images in $images, as the executable $1 says them for
+# the service: it knows flags, configuration, environment and links as a start does.
+ask_paths() {
+    if ! can_say_paths "$1"; then
+        guess_paths "$1"
+        return 0
+    fi
+    status=0
+    (
+        program=$1
+        cd /
+        set -a
+        # shellcheck disable=SC1091
+        . "$work/environment"
+        eval "set -- $(quoted "$command") $words"
+        exec "$program" --show-paths "$@"
+    ) >"$work/paths" 2>"$work/words" </dev/null || status=$?
+    data=$(awk -F '\t' '$1 == "data-dir" { print $2 }' "$work/paths")
+    images=$(awk -F '\t' '$1 == "images-dir" { print $2 }' "$work/paths")
+    if [ $status != 0 ] || [ -z "$data" ] || [ -z "$images" ]; then
+        fail $unknown_name "k3s cannot tell where $service keeps its data (exit code $status)" \
+            "$(last_words)" "see to that first; $bin/k3s is as it was"
+    fi
+}
+
+# The launcher lies at the beginning of the file. One that does not know the flag would unpack itself.
+can_say_paths() {
+    [ "$(head -c 4194304 "$1" | grep -c -e show-paths)" != 0 ]
+}
+
+# Of an older executable: the flag, the variable, the default.
+guess_paths() {
+    # shellcheck disable=SC1091
+    data=$(. "$work/environment" >/dev/null 2>&1 && printf '%s' "${K3S_DATA_DIR:-}") || data=""
+    data=${data:-/var/lib/rancher/k3s}
+    flag=$(eval "set -- $words" && data_flag "$@")
+    data=${flag:-$data} images=${flag:-$data}/agent/images
+    warn "this k3s cannot say where its data are; by flag and variable they are in $data"
+}
+
+data_flag() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --data-dir=* | -d=*) printf '%s' "${1#*=}" ;;
+        --data-dir | -d) printf '%s' "${2-}" ;;
+        *) shift && continue ;;
+        esac
+        return 0
+    done
+}
+
 # ---- changing the machine ----
 
 changed=false
+
+# What the service is started from is about to change. The mark outlives a run that is killed, or whose
+# start failed, and the next one restarts the service.
+change() {
+    changed=true
+    attempt /etc/rancher/k3s "/etc/rancher/k3s cannot be made" mkdir -p /etc/rancher/k3s
+    attempt /etc/rancher/k3s "$due cannot be written" touch "$due"
+}
 
 install_executable() {
     case ${INSTALL_K3S_SKIP_DOWNLOAD:-} in
@@ -596,118 +1143,240 @@ install_executable() {
         [ -x "$bin/k3s" ] || fail $fetch_failed "there is no $bin/k3s" \
             "nothing was to be downloaded" "put it there, or unset INSTALL_K3S_SKIP_DOWNLOAD"
         say "$bin/k3s stays as it is"
+        ask_paths "$bin/k3s"
         return
     fi
     choose_place
     choose_version
-    read_release
+    if [ -n "$built" ]; then read_builds; else read_release; fi
     choose_target
     say "$tag for $target, from $flat"
-    place_images
+    attempt "$bin" "$bin cannot be made" mkdir -p "$bin"
     if [ -f "$bin/k3s" ] && [ "$(sha256_of "$bin/k3s")" = "$sum" ]; then
         say "$bin/k3s is that already"
+        ask_paths "$bin/k3s"
+        place_images
+        sweep
         return
     fi
     part=$bin/.k3s-$(printf '%.16s' "$sum").part
     bring "$flat/$name" "$part" "$size" "$sum"
+    doing="trying the executable"
     try_executable "$part"
+    ask_paths "$part"
+    place_images
+    doing="installing the executable"
     replace "$part"
+    sweep
 }
 
 # Images that lie beside the executable in a folder: a machine without a network needs them all.
 place_images() {
     archive=k3s-airgap-images-$target.tar.zst
     [ -f "$flat/$archive" ] || return 0
-    folder=$data/agent/images
-    demand_writable "$folder"
-    if [ -f "$folder/$archive" ] && [ "$(sha256_of "$folder/$archive")" = "$(sum_of "$archive")" ]; then
+    right=$(sum_of "$archive")
+    if [ -z "$right" ] || { [ -n "$built" ] && [ "$(sha256_of "$flat/$archive")" != "$right" ]; }; then
+        warn "$flat/$archive is not of this k3s: it is left out"
         return 0
     fi
-    bring "$flat/$archive" "$folder/.$archive.part" "$(value "files/$archive/size")" "$(sum_of "$archive")"
-    mv -f "$folder/.$archive.part" "$folder/$archive"
-    say "images are in $folder"
+    make_images_folder
+    if [ -f "$images/$archive" ] && [ "$(sha256_of "$images/$archive")" = "$right" ]; then
+        rm -f "$images/.$archive.part"
+        return 0
+    fi
+    bring "$flat/$archive" "$images/.$archive.part" "$(value "files/$archive/size")" "$right"
+    attempt "$images" "$images/$archive cannot be written" \
+        mv -f "$images/.$archive.part" "$images/$archive"
+    say "images are in $images"
+}
+
+# k3s makes agent/ for its user alone, and so must we: registries' passwords will be in it.
+make_images_folder() {
+    attempt "$(dirname "$data")" "$data cannot be made" mkdir -p "$data"
+    for folder in "$data/agent" "$images"; do
+        [ -d "$folder" ] || attempt "$data" "$folder cannot be made" mkdir -m 700 "$folder"
+    done
 }
 
 # Make $1 the executable; the one before becomes k3s-previous. At no moment there is none.
 replace() {
-    sync
+    sync || true
+    change
     if [ -f "$bin/k3s" ]; then
         rm -f "$bin/.k3s-previous"
-        ln "$bin/k3s" "$bin/.k3s-previous" 2>/dev/null || cp -p "$bin/k3s" "$bin/.k3s-previous" ||
-            fail $disk_full "$bin/k3s cannot be kept for a rollback" "" "free space in $bin"
-        mv -f "$bin/.k3s-previous" "$bin/k3s-previous"
+        ln "$bin/k3s" "$bin/.k3s-previous" 2>/dev/null ||
+            attempt "$bin" "$bin/k3s cannot be kept for a rollback" cp -p "$bin/k3s" "$bin/.k3s-previous"
+        attempt "$bin" "$bin/k3s-previous cannot be written" \
+            mv -f "$bin/.k3s-previous" "$bin/k3s-previous"
         say "the one before is $bin/k3s-previous; $rollback takes it back"
     fi
-    mv -f "$1" "$bin/k3s"
-    sync
-    set +f
-    rm -f "$bin"/.k3s-*.part
-    set -f
-    changed=true
+    attempt "$bin" "$bin/k3s cannot be replaced" mv -f "$1" "$bin/k3s"
+    sync || true
     say "$bin/k3s is $tag"
+}
+
+# What runs that were killed have left. A rename between two names of one file leaves both.
+sweep() {
+    set +f
+    rm -f "$bin"/.k3s-*.part "$bin/.k3s-previous"
+    set -f
 }
 
 make_links() {
     [ "${INSTALL_K3S_SYMLINK:-}" != skip ] && [ "$read_only" != true ] || return 0
     for link in kubectl crictl ctr; do
         if [ "${INSTALL_K3S_SYMLINK:-}" = force ]; then
-            ln -sf k3s "$bin/$link"
+            attempt "$bin" "$bin/$link cannot be made" ln -sf k3s "$bin/$link"
         elif [ ! -e "$bin/$link" ] && [ ! -L "$bin/$link" ] && ! has $link; then
-            ln -s k3s "$bin/$link"
+            attempt "$bin" "$bin/$link cannot be made" ln -s k3s "$bin/$link"
         fi
     done
 }
 
+is_same() {
+    [ -f "$2" ] && [ "$(sha256_of "$1")" = "$(sha256_of "$2")" ]
+}
+
 # Make the content of $1 that of $2, with the mode $3, by a rename, unless it is that already.
 write() {
-    if [ -f "$2" ] && [ "$(sha256_of "$1")" = "$(sha256_of "$2")" ]; then
-        chmod "$3" "$2"
+    if is_same "$1" "$2"; then
+        rm -f "$2.new"
+        attempt "$(dirname "$2")" "$2 cannot be given its mode" chmod "$3" "$2"
         return 0
     fi
-    if ! (umask 077 && cp "$1" "$2.new" && chmod "$3" "$2.new" && mv -f "$2.new" "$2"); then
+    (umask 077 && mkdir -p "$(dirname "$2")" && cp "$1" "$2.new" && chmod "$3" "$2.new" &&
+        mv -f "$2.new" "$2") 2>"$work/words" || {
         rm -f "$2.new"
-        fail $disk_full "$2 cannot be written" "" "free space, then run the same again"
-    fi
-    changed=true
+        unwritten "$(dirname "$2")" "$2 cannot be written"
+    }
 }
 
-# Environment variables that are the service's, one NAME="value" on a line, as systemd and sh read it.
-service_environment() {
-    env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p' | sort -u |
-        grep -E -e '^(K3S|CONTAINERD)_' -e '^([Nn][Oo]|[Hh][Tt][Tt][Pp][Ss]?)_[Pp][Rr][Oo][Xx][Yy]$' |
-        while read -r variable; do
-            eval "content=\${$variable-}"
-            # shellcheck disable=SC2154  # eval sets it
-            printf '%s="%s"\n' "$variable" "$(printf '%s' "$content" | sed 's/[\\"`$]/\\&/g')"
-        done
+# As `write`, of what the service is started from.
+write_of_service() {
+    is_same "$1" "$2" || change
+    write "$@"
 }
 
-# The arguments as words of a unit of systemd.
-systemd_words() {
-    printf '%s\n' "$@" | sed -e 's/[\\"]/\\&/g' -e 's/[%$]/&&/g' -e 's/.*/ "&"/' | tr -d '\n'
+# The environment of the service, one NAME="value" after the other, as systemd and sh read it: what it
+# was told before, and each variable of ours that is given now in its place. A given one that is empty
+# goes. $work/names has the names, $work/refused those of values that no such file can hold.
+merge_environment() {
+    before=$environment
+    [ -f "$before" ] || before=/dev/null
+    : >"$work/names"
+    awk -v names="$work/names" -v refused="$work/refused" '
+        function ours(name) {
+            return name ~ /^(K3S|CONTAINERD)_[A-Za-z0-9_]+$/ || tolower(name) ~ /^(no|https?)_proxy$/
+        }
+        function line(name,    text, out, i, c) {
+            text = ENVIRON[name]
+            for (i = 1; i <= length(text); i++) {
+                c = substr(text, i, 1)
+                if (index(control, c)) print name >refused
+                out = out (index("\\\"`$", c) ? "\\" : "") c
+            }
+            return name "=\"" out "\""
+        }
+        function put(name) {
+            if (ENVIRON[name] != "" && !(name in done)) { print line(name); print name >names }
+            done[name] = 1
+        }
+        function flush() {
+            if (name in given) put(name)
+            else { printf "%s", entry; print name >names }
+            entry = ""
+        }
+        # Whether the entry goes on in the next line.
+        function open(text,    i, c) {
+            for (i = 1; i <= length(text); i++) {
+                c = substr(text, i, 1)
+                if (c == "\\" && quote != "\047") { if (++i > length(text)) return 1 }
+                else if (quote != "") { if (c == quote) quote = "" }
+                else if (c == "\"" || c == "\047") quote = c
+            }
+            return quote != ""
+        }
+        BEGIN {
+            for (i = 1; i < 32; i++) if (i != 9 && i != 10) control = control sprintf("%c", i)
+            control = control sprintf("%c", 127)
+            for (name in ENVIRON) if (ours(name)) given[name] = 1
+        }
+        entry == "" && !/^[ \t]*(export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*=/ { print; next }
+        {
+            text = $0
+            if (entry == "") {
+                sub(/^[ \t]*(export[ \t]+)?/, "", text)
+                name = substr(text, 1, index(text, "=") - 1)
+                text = substr(text, index(text, "=") + 1)
+                quote = ""
+            }
+            entry = entry $0 "\n"
+            if (!open(text)) flush()
+        }
+        END {
+            if (entry != "") flush()
+            for (one in given) left[++count] = one
+            for (i = 1; i <= count; i++)
+                for (j = i + 1; j <= count; j++)
+                    if (left[j] < left[i]) { one = left[i]; left[i] = left[j]; left[j] = one }
+            for (i = 1; i <= count; i++) put(left[i])
+        }' "$before" >"$work/environment"
+    [ ! -s "$work/refused" ] || fail $unknown_name \
+        "the value of $(sed 1q "$work/refused") cannot be given to a service" \
+        "it holds a control character" "take that out; line breaks and tabs may stay"
 }
 
-write_environment() {
-    service_environment >"$work/environment" || true
-    # Run again without variables, for an upgrade: what it was told before holds.
-    if [ -s "$work/environment" ] || [ ! -f "$environment" ]; then
-        write "$work/environment" "$environment" 600
-    fi
+has_variable() {
+    grep -qxF -e "$1" "$work/names"
 }
 
+# An agent needs the token of its server, now or from an earlier run.
+demand_token() {
+    [ "$command" = agent ] && has_variable K3S_URL || return 0
+    ! has_variable K3S_TOKEN && ! has_variable K3S_TOKEN_FILE || return 0
+    case " $words" in
+    *" '--token"* | *" '-t"*) return 0 ;;
+    esac
+    fail $unknown_name "there is a K3S_URL, but no K3S_TOKEN" \
+        "an agent needs the token of its server" \
+        "give it: the server has it in /var/lib/rancher/k3s/server/node-token"
+}
+
+# What killall and uninstall ask the executable with, and what holds at the next run without arguments.
+write_start() {
+    {
+        printf 'environment=%s\n' "$(quoted "$environment")"
+        printf 'recorded_data_dir=%s\n' "$(quoted "$data")"
+        printf 'set -- %s\n' "$(quoted "$command")$words"
+    } >"$work/start"
+    write_of_service "$work/start" "$start" 600
+}
+
+# shellcheck disable=SC2120  # eval sets the arguments
 write_service() {
-    IFS='
-'
-    # shellcheck disable=SC2086  # lines are the words
-    set -- "$command" $arguments
-    unset IFS
+    eval "set -- $(quoted "$command") $words"
     if [ $init = systemd ]; then
         systemd_unit "$@" >"$work/unit"
-        write "$work/unit" "$unit" 644
+        write_of_service "$work/unit" "$unit" 644
     else
         openrc_script "$@" >"$work/unit"
-        write "$work/unit" "$unit" 755
+        write_of_service "$work/unit" "$unit" 755
     fi
+}
+
+# The arguments as words of a unit of systemd: C's escapes in quotes, its own signs doubled.
+systemd_words() {
+    for word; do
+        # shellcheck disable=SC1003  # backslashes
+        swap "$word" '\' '\\'
+        swap "$swapped" '"' '\"'
+        swap "$swapped" '%' '%%'
+        swap "$swapped" '$' '$$'
+        swap "$swapped" "$(printf '\t')" '\t'
+        swap "$swapped" '
+' '\n'
+        printf ' "%s"' "$swapped"
+    done
 }
 
 # Pods outlive a restart of k3s (KillMode, Delegate); a Pi Zero takes minutes until it is ready.
@@ -741,19 +1410,31 @@ WantedBy=multi-user.target
 EOF
 }
 
+# OpenRC evaluates `eval supervise-daemon … $command -- $command_args`: what is in there is split and
+# globbed before its quotes count. So the words are variables, which the eval puts in as they are.
 openrc_script() {
     cat <<EOF
 #!/sbin/openrc-run
 description="k3s $command"
 supervisor=supervise-daemon
-command=$(quoted "$bin/k3s")
-command_args=$(quoted "$(quoted "$@")")
 pidfile=/run/$service.pid
 output_log=/var/log/$service.log
 error_log=/var/log/$service.log
 respawn_delay=5
 respawn_max=0
 rc_ulimit="-n 1048576"
+
+k3s_program=$(quoted "$bin/k3s")
+command='"\$k3s_program"'
+EOF
+    count=0 all=""
+    for word; do
+        count=$((count + 1))
+        all="$all \"\$k3s_word_$count\""
+        printf 'k3s_word_%s=%s\n' $count "$(quoted "$word")"
+    done
+    printf "command_args='%s'\n" "${all# }"
+    cat <<EOF
 
 depend() {
     want cgroups
@@ -1559,16 +2240,29 @@ cgroup_enable=memory to the line in /boot/firmware/cmdline.txt, then reboot"
     fi
 }
 
+# Run a command of the init system. What it says is shown where it fails.
+told() {
+    status=0
+    "$@" >"$work/words" 2>&1 || status=$?
+    [ $status = 0 ] || fail $start_failed "$service is installed, but \`$*\` failed (exit code $status)" \
+        "$(last_words)" "see to that, then run the same again; k3s itself is in $bin"
+}
+
 start_service() {
     [ "${INSTALL_K3S_SKIP_ENABLE:-}" != true ] || return 0
     if [ $init = systemd ]; then
-        systemctl daemon-reload
-        systemctl enable "$service" >/dev/null 2>&1
+        [ $running = false ] || told systemctl daemon-reload
+        told systemctl enable "$service"
     else
-        rc-update add "$service" default >/dev/null
+        told rc-update add "$service" default
+    fi
+    if [ $running = false ]; then
+        say "$init does not run here: $service is enabled, and starts with the machine"
+        rm -f "$due"
+        return 0
     fi
     [ "${INSTALL_K3S_SKIP_START:-}" != true ] || return 0
-    if [ $changed = false ] && [ "${INSTALL_K3S_FORCE_RESTART:-}" != true ]; then
+    if [ $changed = false ] && [ ! -f "$due" ] && [ "${INSTALL_K3S_FORCE_RESTART:-}" != true ]; then
         say "nothing changed: $service is not restarted"
         return 0
     fi
@@ -1578,6 +2272,7 @@ start_service() {
     else
         rc-service "$service" restart || not_started "/var/log/$service.log"
     fi
+    rm -f "$due"
 }
 
 not_started() {
@@ -1588,20 +2283,48 @@ not_started() {
 
 main() {
     umask 022
-    choose_command "$@"
-    choose_service
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    from=""
+    trap 'ended $?' EXIT
+    trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    case ${1-} in
+    --help)
+        usage
+        return 0
+        ;;
+    --from=*)
+        from=${1#*=}
+        shift
+        ;;
+    --from)
+        from=${2-}
+        shift
+        [ $# = 0 ] || shift
+        ;;
+    *) from=none ;;
+    esac
+    [ -n "$from" ] || fail $unknown_name "--from names no place" "" "give an address or a folder behind it"
+    [ "$from" != none ] || from=""
+    make_work
+    choose_init
+    choose_command "$@"
+    choose_files
     choose_folder
-    onward=""
+    merge_environment
+    demand_token
+    doing="receiving and installing the executable"
     install_executable
+    doing="making links and scripts"
     make_links
     write_scripts
-    write_environment
+    doing="writing the service"
+    write_of_service "$work/environment" "$environment" 600
+    write_start
+    # shellcheck disable=SC2119
     write_service
     look_at_memory
+    doing="starting the service"
     start_service
     say "done; $uninstaller removes it all"
 }

@@ -58,6 +58,7 @@ TOOLS = (
     "cat",
     "chmod",
     "cp",
+    "date",
     "df",
     "dirname",
     "env",
@@ -83,6 +84,7 @@ TOOLS = (
     "sort",
     "sync",
     "tail",
+    "touch",
     "tr",
     "umount",
     "uname",
@@ -94,6 +96,9 @@ TOOLS = (
 STARTED = r":test:M::\x7fELF\x01\x01\x01\x0a#:\xff\xff\xff\xff\xfc\xff\xff\xff\xff:/fake/loader:"
 
 UNITS = ("etc/systemd/system", "etc/init.d")
+
+RUNNING = {"systemd": "run/systemd/system", "openrc": "run/openrc/softlevel"}
+"""What is there while an init system runs."""
 
 LOGGED = '#!/bin/sh\necho "${0##*/} $*" >>/calls\n'
 
@@ -113,6 +118,7 @@ class Machine:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "dev/null").touch()
         (self.root / "calls").touch()
+        (self.root / RUNNING[self.init]).mkdir(parents=True, exist_ok=True)
         if self.tools == "busybox":
             self._with_busybox()
         else:

@@ -63,9 +63,9 @@ def test_openrc(make: Make, server: Server, tools: str) -> None:
     machine = make(tools, init="openrc")
     installed(machine, server, *ODD, K3S_TOKEN='it\'s "$HOME"')
     assert machine.calls == ["rc-update add k3s default", "rc-service k3s restart"]
-    # As openrc-run does: it reads the script, and evaluates the arguments.
+    # Split, globbed, then evaluated, as openrc-run does (test_openrc.py has the real one).
     reading = (
-        '. /etc/init.d/k3s; eval "set -- $command_args"; printf "%s|" "$command" "$@" "$K3S_TOKEN"'
+        '. /etc/init.d/k3s; eval set -- $command $command_args; printf "%s|" "$@" "$K3S_TOKEN"'
     )
     done = machine.run("sh", "-c", reading)
     assert done.stdout == "|".join(["/usr/local/bin/k3s", *ODD, 'it\'s "$HOME"', ""]), done.stderr
@@ -188,4 +188,5 @@ def test_service_that_does_not_start_names_the_way_back(make: Make, server: Serv
 def test_neither_systemd_nor_openrc(make: Make, server: Server) -> None:
     machine = make()
     (machine.root / "fake/systemctl").unlink()
+    (machine.root / "run/systemd/system").rmdir()
     refused(install(machine, server), MissingToolError, "neither systemd nor OpenRC")
