@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import requests
 
+from buildsys.download.refusals import LONGEST_WAIT_SECONDS, LaterError, refuse, refuse_tunnel
 from buildsys.errors import FetchError
 from buildsys.release.publish.http import reason
 
@@ -32,13 +33,8 @@ _BROKEN = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
-_LATER = (408, 425, 429)
 
 _T = TypeVar("_T")
-
-
-class _LaterError(Exception):
-    """It may come at another try."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class Receiver:
                 if answer.status_code != 200 and not goes_on:
                     # Nothing to go on with there: the next try begins anew.
                     note.unlink(missing_ok=True)
-                    raise _LaterError(f"the server does not go on at byte {size}")
+                    raise LaterError(f"the server does not go on at byte {size}")
                 resumed = resumed or goes_on
                 with part.open("ab" if goes_on else "wb") as file:
                     if not goes_on:
@@ -93,14 +89,16 @@ class Receiver:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return once()
-            except _LaterError as error:
-                if attempt == ATTEMPTS:
+            except LaterError as error:
+                pause = max(PAUSE_SECONDS * attempt, error.seconds or 0)
+                if attempt == ATTEMPTS or pause > LONGEST_WAIT_SECONDS:
+                    later = f" in {pause:.0f} seconds" if error.seconds else ""
                     raise FetchError(
-                        f"the connection broke while receiving {url}, {ATTEMPTS} times",
+                        f"the connection broke while receiving {url}, {attempt} times",
                         cause=str(error),
-                        action="run the same again: it goes on where it stopped",
+                        action=f"run the same again{later}: it goes on where it stopped",
                     ) from error
-            self.sleep(PAUSE_SECONDS * attempt)
+            self.sleep(pause)
         raise AssertionError("the last try returned or raised")
 
     @contextmanager
@@ -117,14 +115,16 @@ class Receiver:
                 action="look at this machine's clock and certificates, or use another place",
             ) from error
         except _BROKEN as error:
-            raise _LaterError(reason(error)) from error
+            refuse_tunnel(url, reason(error))
+            raise LaterError(reason(error)) from error
         except requests.RequestException as error:
             raise FetchError(
                 f"{url} cannot be asked for", cause=reason(error), action="look at the address"
             ) from error
         with answer:
             _refuse_plain(url, answer)
-            _refuse_status(url, answer, expect)
+            if answer.status_code not in expect:
+                refuse(url, answer.status_code, answer.reason or "", answer.headers)
             yield answer
 
 
@@ -132,7 +132,7 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
     try:
         yield from answer.iter_content(CHUNK)
     except _BROKEN as error:
-        raise _LaterError(reason(error)) from error
+        raise LaterError(reason(error)) from error
 
 
 def _refuse_plain(url: str, answer: requests.Response) -> None:
@@ -141,19 +141,7 @@ def _refuse_plain(url: str, answer: requests.Response) -> None:
         raise FetchError(
             f"{url} redirects to plain http",
             cause="the server, or somebody on the way, leads away from https",
-            action="mend it, or use another place",
-        )
-
-
-def _refuse_status(url: str, answer: requests.Response, expect: tuple[int, ...]) -> None:
-    status = answer.status_code
-    if status >= 500 or status in _LATER:
-        raise _LaterError(f"the server answered {status} {answer.reason or ''}".strip())
-    if status not in expect:
-        raise FetchError(
-            f"there is no {url}: {status} {answer.reason or ''}".strip(),
-            cause="no such release, or a place of another kind",
-            action="look at --version and --from (docs/release.md has the layout)",
+            action="use another place",
         )
 
 

@@ -121,6 +121,10 @@ def download(app: App, request: Request) -> Downloaded:
     is no program for its target.
     """
     place = request.place
+    if place.text.startswith("http://"):
+        app.progress.line(
+            f"warning: {place.text} is plain http: whoever is on the way can change what comes"
+        )
     flat = place.flat(request.version)
     sums, raw = (place.read(f"{flat}/{name}") for name in (SUMS, RECORD))
     record = read_record(sums, raw, flat)

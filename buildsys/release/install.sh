@@ -485,7 +485,7 @@ why() {
     curl) sed -n 's/^curl: //p' "$work/words" | sed 1q ;;
     wget)
         # What is wrong with a certificate stands on the line below, indented.
-        sed -n -e '/^To connect/d' -e 's/^ *\(.*[Cc]ertificate.*\)/\1/p' \
+        sed -n -e '/^To connect/d' -e '/^Loaded/d' -e 's/^ *\(.*[Cc]ertificate.*\)/\1/p' \
             -e 's/^ *\(.*issuer.*\)/\1/p' "$work/words" | tr '\n' ' ' | grep . ||
             grep -v '^ ' "$work/words" | sed -e '/^-*[0-9][0-9-]* [0-9:]* *-*  *http/d' \
                 -e '/^Giving up/d' | grep -i -e error -e fail -e unable -e refused -e 'timed out' \
@@ -621,7 +621,10 @@ explain() {
     cause=$(why) || cause=""
     again="run the same again: it goes on where it stopped"
     whose="the server"
-    ! says -i -e 'connect tunnel' -e 'proxy tunneling' || whose="the proxy"
+    # What was asked last, as curl shows it.
+    case $(sed -n 's/^> \([A-Z]*\) .* HTTP\/.*/\1/p' "$work/words" | tail -n 1) in
+    CONNECT) whose="the proxy" ;;
+    esac
     case $outcome in
     unverified) fail $missing_tool "this wget does not check who it talks to" \
         "it cannot verify certificates" "install curl, or receive the files elsewhere" ;;
@@ -686,7 +689,7 @@ explain_trust() {
     own="$own curl, ca_certificate in /etc/wgetrc for wget"
     case $outcome$cause in
     authorities*) next="install this system's ca-certificates; $own" ;;
-    *'not yet valid'*) next="set the clock: $clock" ;;
+    *'not yet valid'* | *'not yet'*activated*) next="set the clock: $clock" ;;
     *expired*) next="set the clock if it is wrong, else use another place: $clock" ;;
     *) next="install this system's ca-certificates; $own; $clock" ;;
     esac
@@ -702,6 +705,8 @@ get() {
         if ! may_come || [ "$wait" = 0 ] || ! pause "$wait"; then break; fi
     done
     [ "$outcome" = right ] || explain "$1" "$work"
+    # A tool that received nothing may have made no file.
+    : >>"$2"
     if is_page "$2"; then
         fail $fetch_failed "$1 is a web page" \
             "a portal that wants a login, or a place of another kind" "open it in a browser and look"

@@ -134,6 +134,16 @@ FAULTS: dict[str, tuple[str, list[Answer], type[BuildsysError], str]] = {
     "sums cut": ("/sha256sums.txt", [Answer(200, b"0" * 40)], CorruptError, "is not whole"),
     "not there": (f"/{NAME}", [Answer(404)], FetchError, "there is no http.*404"),
     "fails": (f"/{NAME}", [Answer(503)] * 4, FetchError, "the server answered 503"),
+    "private": (f"/{NAME}", [Answer(401)], FetchError, "is for those who log in: 401"),
+    "refused": (f"/{NAME}", [Answer(403)], FetchError, "the server refuses http.*403"),
+    "proxy": (f"/{NAME}", [Answer(407)], FetchError, "the proxy wants a login.*407"),
+    "odd": (f"/{NAME}", [Answer(418)], FetchError, "the server refuses http.*418"),
+    "limited for long": (
+        f"/{NAME}",
+        [Answer(429, b"", {"Retry-After": "3600"})],
+        FetchError,
+        "the server answered 429 .*\n.*in 3600 seconds",
+    ),
     "limited": ("/release.json", [Answer(429)] * 4, FetchError, "the server answered 429"),
     "round and round": (
         f"/{NAME}",
@@ -220,6 +230,36 @@ def test_beginning_that_turns_out_wrong_is_received_anew(
 
 def _get(path: str) -> Sent:
     return Sent("GET", path, {}, b"")
+
+
+def test_server_says_when_to_come_back(app: App, server: Server, folder: Path) -> None:
+    waited: list[float] = []
+    server.faults.plan("GET", f"/{NAME}", Answer(429, b"", {"Retry-After": "17"}), Answer(503))
+    place = Place(server.url, Receiver(sleep=waited.append))
+    download(app, Request(place, "stable", "armv6", folder, images=False))
+    assert waited == [17.0, 4.0]
+    assert (folder / NAME).read_bytes() == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(407, "the proxy wants a login"), (403, "the proxy refuses"), (502, "broke.*4 times")],
+)
+def test_proxy_that_lets_nobody_through(
+    app: App, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    monkeypatch.setenv("https_proxy", server.url)
+    server.faults.plan("CONNECT", "", *[Answer(status)] * 8)
+    with pytest.raises(FetchError, match=words) as caught:
+        got(app, "https://releases.example.org", folder)
+    assert str(status) in str(caught.value)
+
+
+def test_place_of_plain_http_is_warned_about(
+    app: App, server: Server, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    got(app, server.url, folder)
+    assert "plain http: whoever is on the way can change what comes" in capfd.readouterr().err
 
 
 def test_unknown_channel_and_version(app: App, server: Server, folder: Path) -> None:

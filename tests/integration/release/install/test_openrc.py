@@ -18,7 +18,7 @@ ODD = (
     "",
     "--flannel-iface",
     "",
-    "it's \"quoted\" `x` $HOME \\n",
+    'it\'s "quoted" `x` $HOME \\n',
     "[a-z]* ? ~ # ; & | < > ( ) {a,b} !",
     "first line\nsecond line\n",
 )
@@ -55,9 +55,7 @@ def test_each_argument_arrives_as_it_was_given(make: Make, server: Server, folde
     k3s.chmod(0o755)
     wishes = {"INSTALL_K3S_BIN_DIR": folder, "INSTALL_K3S_SKIP_DOWNLOAD": "true"}
     # Each run has a process namespace of its own: the service is started in the second.
-    installed(
-        machine, server, *ODD, K3S_TOKEN=token, **wishes, INSTALL_K3S_SKIP_START="true"
-    )
+    installed(machine, server, *ODD, K3S_TOKEN=token, **wishes, INSTALL_K3S_SKIP_START="true")
     done = machine.run("sh", "-c", "rc-service k3s start 2>&1; echo start $?\n" + READ)
     assert "start 0" in done.stdout, done.stdout + done.stderr
     for line in ("status 0", "supervise-daemo", "restart 0", "stop 0", "status 3", "k3s"):
