@@ -17,7 +17,7 @@ _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
 
 
 class LaterError(Exception):
-    """It may come at another try, in `seconds` where the server said when (RFC 9110, Retry-After)."""
+    """It may come at another try, in `seconds` where the server said so (RFC 9110, Retry-After)."""
 
     def __init__(self, text: str, seconds: float | None = None) -> None:
         super().__init__(text)

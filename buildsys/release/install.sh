@@ -331,7 +331,8 @@ choose_folder() {
 can_write() {
     existing=$1
     until [ -d "$existing" ]; do
-        existing=$(dirname "$existing")
+        existing=${existing%/*}
+        existing=${existing:-/}
     done
     (: >"$existing/.k3s-write-test") 2>"$work/words" && rm -f "$existing/.k3s-write-test"
 }

@@ -158,7 +158,7 @@ struct globals {
 /* What may be asked of the start of server or agent, and what to say of any other command. */
 static const struct {
 	const char *flag, *refusal;
-} questions[] = {
+} askable[] = {
 	[ASK_DEFAULTS] = { "show-defaults", "only server and agent have defaults" },
 	[ASK_PATHS] = { "show-paths", "only the paths of server and agent can be shown" },
 	[ASK_NODE] = { "check-node", "only server and agent make a node" },
@@ -169,7 +169,7 @@ static enum question question_of(const char *name)
 	enum question q;
 
 	for (q = ASK_DEFAULTS; q <= ASK_NODE; q++)
-		if (!strcmp(name, questions[q].flag))
+		if (!strcmp(name, askable[q].flag))
 			return q;
 	return ASK_NOTHING;
 }
@@ -246,7 +246,7 @@ static void ask(char **argv, int at, const struct globals *g, struct request *r)
 	const struct command *c = argv[at] ? find(argv[at]) : g->asked == ASK_PATHS ? find("server") : &no_command;
 
 	if (!c || (argv[at] && strcmp(c->name, "server") && strcmp(c->name, "agent")))
-		wrong_usage(questions[g->asked].refusal, argv[at]);
+		wrong_usage(askable[g->asked].refusal, argv[at]);
 	r->command = c;
 	r->command_at = argv[at] ? at : at - 1;
 	r->question = g->asked;

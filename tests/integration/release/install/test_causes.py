@@ -242,10 +242,38 @@ def certificate(folder: Path, begins: str, ends: str) -> Path:
     (folder / "serial").write_text("01\n")
     (folder / "conf").write_text(CA.format(folder=folder))
     key, request, path = (folder / name for name in ("key.pem", "request.pem", "cert.pem"))
-    made = ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    made: list[str | Path] = [
+        "openssl",
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
     subprocess.run([*made, "-keyout", key, "-out", request], check=True, capture_output=True)
-    signed = ["openssl", "ca", "-batch", "-config", folder / "conf", "-selfsign", "-notext"]
-    span = ["-startdate", begins, "-enddate", ends, "-keyfile", key, "-in", request, "-out", path]
+    signed: list[str | Path] = [
+        "openssl",
+        "ca",
+        "-batch",
+        "-config",
+        folder / "conf",
+        "-selfsign",
+        "-notext",
+    ]
+    span: list[str | Path] = [
+        "-startdate",
+        begins,
+        "-enddate",
+        ends,
+        "-keyfile",
+        key,
+        "-in",
+        request,
+        "-out",
+        path,
+    ]
     subprocess.run([*signed, *span], check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + key.read_bytes())
     return path

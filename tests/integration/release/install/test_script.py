@@ -7,9 +7,11 @@ import subprocess
 
 import pytest
 
+from buildsys.app import ROOT
 from buildsys.errors import (
     BuildsysError,
     CheckError,
+    CommandError,
     CorruptError,
     DiskFullError,
     FetchError,
@@ -46,6 +48,7 @@ def test_exit_codes_are_those_of_the_errors() -> None:
     errors: dict[str, type[BuildsysError]] = {
         "unknown_name": UnknownNameError,
         "fetch_failed": FetchError,
+        "command_failed": CommandError,
         "disk_full": DiskFullError,
         "corrupt": CorruptError,
         "wrong_machine": CheckError,
@@ -54,6 +57,21 @@ def test_exit_codes_are_those_of_the_errors() -> None:
         "not_writable": NotWritableError,
     }
     assert {n: int(c) for n, c in codes.items()} == {n: e.exit_code for n, e in errors.items()}
+
+
+def test_each_exit_is_in_the_table_of_the_documentation() -> None:
+    text = SCRIPT.read_text()
+    table = (ROOT / "docs/install.md").read_text().partition("## Exit codes")[2]
+    listed = {int(n) for row in re.findall(r"^\|([ \d,]+)\|", table, re.M) for n in row.split(",")}
+    scripts = text.index("# ---- the scripts beside it"), text.index("\nwrite_scripts()")
+    own = text[: scripts[0]] + text[scripts[1] :]
+    named = dict(re.findall(r"(\w+)=(\d+)", own.partition("say() {")[0]))
+    used = set(re.findall(r"\bfail \$(\w+)", own))
+    assert used == set(named)
+    exits = {int(n) for n in re.findall(r"\bexit (\d+)", own)} - {0}
+    assert {int(code) for code in named.values()} | exits == listed
+    # No other way out: whatever else is handed on was explained, or is a signal's.
+    assert set(re.findall(r'\bexit ("?\$\w+"?)', own)) == {'"$1"'}
 
 
 def test_script_that_was_cut_runs_nothing(make: Make, server: Server) -> None:
