@@ -90,11 +90,11 @@ FAULTS: dict[str, tuple[Fault, type[BuildsysError], str]] = {
     "page for channels": (answers("channels.json", Answer(200, PAGE)), FetchError, "is a web page"),
     "channels cut": (answers("channels.json", Answer(200, b'{"d')), CorruptError, "channels file"),
     "not there": (always(f"/{NAME}", Answer(404)), FetchError, "there is no http"),
-    "refused": (always("/sha256sums.txt", Answer(403)), FetchError, "there is no http"),
+    "refused": (always("/sha256sums.txt", Answer(403)), FetchError, "the server refuses"),
     "server fails": (
         always(f"/{NAME}", Answer(503)),
         FetchError,
-        "the connection broke while receiving",
+        "the server fails to give",
     ),
 }
 
