@@ -18,23 +18,26 @@ static bool append(const char *text)
 	return true;
 }
 
-static void keep(void *to, const char *key, const char *value, bool first)
+/* A value of which only k3s knows how it is written makes the whole unknown: then k3s speaks. */
+static bool keep(void *to, const struct yaml_item *item)
 {
 	bool *complete = to;
 
-	(void)first;
-	*complete = *complete && append(key) && append(value);
+	if (!item->none)
+		*complete = *complete && item->exact && append(item->key) && append(item->value);
+	return true;
 }
 
 void node_read_config(struct node *n, const char *file)
 {
+	struct config_problem problem = { 0 };
 	bool complete = true;
 
 	pairs_used = 0;
 	if (!file || !*file)
 		return;
 	n->knows_config = !is_url(file);
-	config_each(file, false, keep, &complete);
+	complete = config_each(file, keep, &complete, &problem) && complete;
 	n->knows_config = n->knows_config && complete;
 	if (!complete)
 		pairs_used = 0;
