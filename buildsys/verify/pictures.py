@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildsys.load import Project
-from buildsys.model import bundle_suffix
 from buildsys.verify.chart import Series, chart
 from buildsys.verify.written import VerdictData
 
@@ -32,14 +32,8 @@ def file_name(name: str, board: str) -> str:
 
 
 def is_picture(name: str, project: Project) -> bool:
-    """Whether a file of this name is one that a scenario of the project would have."""
-    return any(
-        name == file_name(f"{bundle_suffix(target, profile)}-{scenario.name}", board)
-        for target in project.targets
-        for profile in project.profiles
-        for scenario in project.scenarios.values()
-        for board in ("", *scenario.boards)
-    )
+    """Whether a file of this name is a picture of a verdict, also of a scenario that is gone."""
+    return any(re.fullmatch(rf"{re.escape(one)}-[a-z0-9-]+\.svg", name) for one in project.targets)
 
 
 def pictures(verdict: VerdictData) -> dict[str, str]:

@@ -188,7 +188,10 @@ def test_what_is_on_file_is_enough(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     (folder / "amd64-powercut.svg").unlink()
     (folder / "amd64-gone.svg").write_text("of no verdict")
+    (folder / "drawing.svg").write_text("of somebody")
     keep(tmp_path)
+    assert (folder / "drawing.svg").read_text() == "of somebody"
+    (folder / "drawing.svg").unlink()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     for name in ("README.md", "docs/proof.md"):
         assert (tmp_path / name).read_bytes() == (CHECKOUT / name).read_bytes()
