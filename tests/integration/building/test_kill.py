@@ -198,7 +198,7 @@ def test_the_next_run_sweeps_beside_the_artifacts(checkout: Checkout, nonce: str
         killed_writer(artifacts / name)
     for path in theirs:
         path.touch()
-    with unfinished(artifacts / "timings-armv6.json") as living:
+    with unfinished(artifacts / "k3s-armv7.json") as living:
         living.write_text("theirs")
         assert len([*artifacts.rglob(".*")]) == len(ours) + len(theirs) + 1
         checkout.build()
