@@ -69,7 +69,7 @@ class Timeline:
         whole = sum(one.ru_utime + one.ru_stime for one in used)
         # Clocks of threads are read in ticks.
         spent["rest"] = max(0.0, whole - sum(spent.values()))
-        return {name: round(seconds, 1) for name, seconds in spent.items()}
+        return {name: round(seconds, 2) for name, seconds in spent.items()}
 
     def as_json(self) -> dict[str, object]:
         """Wall seconds, the share of tools in it, CPU seconds, seconds by kind and every span."""

@@ -293,7 +293,10 @@ def test_show_where_there_are_none(k3s: Path, call: Call) -> None:
     [
         (["--show-defaults", "kubectl"], "only server and agent have defaults: kubectl"),
         (["--show-defaults", "sever"], "only server and agent have defaults: sever"),
-        (["--json", "server"], "it belongs to --show-defaults, --show-paths or --check-node: --json"),
+        (
+            ["--json", "server"],
+            "it belongs to --show-defaults, --show-paths or --check-node: --json",
+        ),
     ],
 )
 def test_wrong_usage(board: Path, call: Call, words: list[str], message: str) -> None:
