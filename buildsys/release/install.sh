@@ -1917,8 +1917,8 @@ own() {
     esac
 }
 
-# Whether the working directory holds anything of the kind $1, or nothing at all. A server always has
-# one of two, which are removed last: etc or db may be names of anybody's.
+# Whether the working directory holds anything of the kind $1, or nothing at all. A server has one of
+# these; etc or static may be names of anybody's.
 has_own() {
     nothing=true
     for one in ./* ./.[!.]* ./..?*; do
@@ -1933,6 +1933,7 @@ has_own() {
         nothing=false
         case $1/${one#./} in
         server/tls | server/token | server/*-token) return 0 ;;
+        server/db) [ ! -e ./db/state.db ] && [ ! -d ./db/etcd ] || return 0 ;;
         server/*) continue ;;
         esac
         ! own "$1" "${one#./}" || return 0
