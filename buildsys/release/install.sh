@@ -1933,7 +1933,10 @@ has_own() {
         nothing=false
         case $1/${one#./} in
         server/tls | server/token | server/*-token) return 0 ;;
-        server/db) [ ! -e ./db/state.db ] && [ ! -d ./db/etcd ] || return 0 ;;
+        server/db)
+            [ ! -e ./db/state.db ] && [ ! -d ./db/etcd ] || return 0
+            continue
+            ;;
         server/*) continue ;;
         esac
         ! own "$1" "${one#./}" || return 0
