@@ -23,7 +23,7 @@ MARKER_TEXT = "k3s-buildsys writes into this folder, and `invoke clean` removes 
 
 SCRATCHES = (
     *("audit", "bench", "bench-launcher", "binfmt", "boot", "bundle", "debian", "docker-base"),
-    *("fetch", "frame", "image", "npm", "release-sources", "smoke", "vettool", "yarn"),
+    *("fetch", "frame", "image", "layer", "npm", "release-sources", "smoke", "vettool", "yarn"),
 )
 """With one of these begins the name of every scratch folder but those of jobs."""
 

@@ -292,3 +292,14 @@ def test_mount_points_are_decoded() -> None:
     assert mount_points(text) == [Path("/mnt/a b\\c")]
     assert mounted_within(Path("/mnt"), mount_points(text))
     assert not mounted_within(Path("/mnt/a"), mount_points(text))
+
+
+def test_every_scratch_folder_of_the_code_has_a_name_that_sweeping_knows() -> None:
+    """A folder that sweeping does not know would stay for ever after a kill."""
+    found = {
+        name
+        for path in (CHECKOUT / "buildsys").rglob("*.py")
+        for name in re.findall(r'\.scratch\(f?"([a-z-]+)', path.read_text("utf-8"))
+    }
+    assert len(found) > 10
+    assert {name.rstrip("-") for name in found} <= set(ours.SCRATCHES)
