@@ -52,13 +52,17 @@ def go_yaml(app: App, tmp_path_factory: pytest.TempPathFactory) -> Path:
     env = app.toolchain.go_environment(app.cache, online=True)
     env["GOPROXY"] = f"file://{app.cache.gomod}/cache/download,{env['GOPROXY']}"
     env |= {"GOMODCACHE": str(folder / "mod"), "CGO_ENABLED": "0"}
-    go = str(app.toolchain.go / "bin/go")
+    go = app.toolchain.go / "bin/go"
     got = subprocess.run(
-        [go, "mod", "download"], cwd=HERE / "yaml_reader", env=env, capture_output=True, text=True
+        [str(go), "mod", "download"],
+        cwd=HERE / "yaml_reader",
+        env=env,
+        capture_output=True,
+        text=True,
     )
     if got.returncode:
         pytest.skip(f"gopkg.in/yaml.v2 is neither in the cache nor to be reached: {got.stderr}")
-    argv = [go, "build", "-o", str(folder / "reader"), "."]
+    argv = [str(go), "build", "-o", str(folder / "reader"), "."]
     subprocess.run(argv, cwd=HERE / "yaml_reader", env=env, check=True)
     return folder / "reader"
 
@@ -69,8 +73,9 @@ def ours(app: App, tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("yaml") / "dump"
     sources = [HERE / "yaml_dump.c", *sorted(SOURCES.glob("yaml*.c"))]
     options = ["-target", "x86_64-linux-musl", "-g", "-std=c11", "-Wall", "-Werror", f"-I{SOURCES}"]
-    words = [app.toolchain.zig / "zig", "cc", *options, "-static", "-o", program, *sources]
-    subprocess.run([str(word) for word in words], check=True)
+    zig = str(app.toolchain.zig / "zig")
+    argv = [zig, "cc", *options, "-static", "-o", str(program), *map(str, sources)]
+    subprocess.run(argv, check=True)
     return program
 
 
@@ -149,5 +154,5 @@ def test_it_is_the_reader_that_k3s_has(app: App) -> None:
 
 def test_time_is_linear(ours: Path) -> None:
     """Judged by steps that a quadratic reader never finishes: 4 MiB took four hours."""
-    for text in (b"- k:\n" * 800_000, b"x: [" + b"[a]," * 900_000 + b"?"):
-        assert _run(ours, [b"y: {z: [" + text if text.startswith(b"x") else text])[0]["refused"]
+    for text in (b"- k:\n" * 800_000, b"x: {y: [" + b"[a]," * 900_000 + b"?"):
+        assert _run(ours, [text])[0]["refused"]
