@@ -15,7 +15,9 @@ void refuse(struct yaml *y, const char *what)
 /* 0 behind the end: no text that passed check_text() has one. */
 char look(const struct yaml *y, size_t ahead)
 {
-	return (size_t)(y->end - y->at) > ahead ? y->at[ahead] : '\0';
+	if ((size_t)(y->end - y->at) <= ahead)
+		return 0;
+	return y->at[ahead];
 }
 
 bool is_space(char c)
