@@ -210,11 +210,11 @@ def test_curl_that_may_not_write(make: Make, server: Server) -> None:
 @pytest.mark.parametrize("tools", ["dash+curl", "dash+wget"])
 def test_personal_settings_do_not_count(make: Make, server: Server, tools: str) -> None:
     machine = make(tools)
-    (machine.root / "root/.curlrc").write_text("include\noutput = /var/aside\n")
-    (machine.root / "root/.wgetrc").write_text("save_headers = on\noutput_document = /var/aside\n")
+    (machine.root / "root" / ".curlrc").write_text("include\noutput = /aside\n")
+    (machine.root / "root" / ".wgetrc").write_text("save_headers = on\noutput_document = /aside\n")
     installed(machine, server)
     assert machine.k3s.read_bytes() == RIGHT
-    assert not (machine.root / "var/aside").exists()
+    assert not (machine.root / "aside").exists()
 
 
 # ---- a certificate of another time ----
