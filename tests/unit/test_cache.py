@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import threading
 from contextlib import suppress
@@ -17,6 +18,8 @@ from buildsys.errors import BuildsysError, DiskFullError
 from buildsys.inuse import alone, share
 from buildsys.mounts import mount_points, mounted_within
 from buildsys.remove import Remover
+
+from .conftest import CHECKOUT
 
 pytestmark = pytest.mark.unit
 
