@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import GetImage
 from .test_image_metrics_server import KUBECONFIG
 from .unpacked import Finished, Unpacked
+
+pytestmark = [pytest.mark.slow, pytest.mark.built]
+"""It compiles for minutes, unless that was done before."""
 
 CONFIG = '{"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["%s"]}]}'
 """config.json of k3s's manifests/local-storage.yaml."""

@@ -10,7 +10,7 @@ import pytest
 
 from buildsys.app import ROOT, App
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
 
 RULES = ROOT / "recipes/launcher/.clang-tidy"
 

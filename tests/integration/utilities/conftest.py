@@ -13,8 +13,10 @@ import pytest
 
 from buildsys.app import App, Settings
 from buildsys.emulator import find_emulator, is_native
+from tests.chosen import TARGETS
 
-TARGETS = ("amd64", "armv6")
+FIRST = "armv6"
+"""The target whose programs every run of the tests builds; others are slow."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def tool_of(recipe: str, path: str, target: str) -> Tool:
     return Tool(tuple(find_emulator(machine).wrap([path], folder)), native=False)
 
 
-@pytest.fixture(params=TARGETS)
+@pytest.fixture(
+    params=[pytest.param(t, marks=[] if t == FIRST else pytest.mark.slow) for t in TARGETS]
+)
 def target(request: pytest.FixtureRequest) -> str:
     """Each target in turn; its tests run natively where this machine can."""
     return str(request.param)

@@ -14,7 +14,8 @@ import pytest
 
 from .conftest import Tool, ToolOf, artifact
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
+"""Its configure script alone takes minutes."""
 
 LINES = "".join(
     f"{word}:{number}:{size}\n"

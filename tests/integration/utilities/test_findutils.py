@@ -9,7 +9,8 @@ import pytest
 
 from .conftest import Tool, ToolOf
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
+"""Its configure script alone takes minutes."""
 
 NAMES = ["plain", "two words", "new\nline", "-n", "'quoted\"", "sub/deep", "sub/é"]
 

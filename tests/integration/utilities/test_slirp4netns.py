@@ -22,7 +22,8 @@ from buildsys.emulator import find_emulator, is_native
 from .slirp_frames import ACK, PSH, URG, Connection
 
 needs_tun = pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="no /dev/net/tun")
-pytestmark = [pytest.mark.integration]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.built]
+"""glib, which it is linked with, takes minutes."""
 
 SANDBOX, SECCOMP = "--enable-sandbox", "--enable-seccomp"
 DATA = os.urandom(300_000)
@@ -63,12 +64,6 @@ def command(target: str) -> tuple[str, ...]:
     if is_native(machine):
         return (str(folder / path),)
     return tuple(find_emulator(machine).wrap([path], folder))
-
-
-@pytest.fixture(params=["amd64", "armv6"])
-def target(request: pytest.FixtureRequest) -> str:
-    """Each target in turn."""
-    return str(request.param)
 
 
 @dataclass(frozen=True)
