@@ -263,8 +263,7 @@ class App:
 
     def announce(self, plan: Plan) -> None:
         """Say what a build of the plan does; times are those that this store's artifacts took."""
-        store = Store(self.cache)
-        kept = {key: artifact for key in list(store.keys()) if (artifact := store.get(key))}
+        kept = {artifact.key: artifact for artifact in self.store.known()}
         stored = {job.id for job in plan.jobs if job.key in kept}
         seconds = {artifact.recipe: artifact.seconds for artifact in kept.values()}
         self.progress.line(forecast(plan, stored, Machine(self.jobs, seconds)))

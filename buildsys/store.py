@@ -10,14 +10,20 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from buildsys import ours
 from buildsys.cache import Cache, disk_errors, file_sha256
 from buildsys.errors import CorruptError
 
 RECORD = "artifact.json"
+
+
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
+"""What a record that was cut or edited raises."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +64,32 @@ class Store:
 
     def get(self, key: str) -> Artifact | None:
         """The artifact of `key`, or None. A record that cannot be read is removed."""
-        folder = self._cache.store / key
         try:
-            record = json.loads((folder / RECORD).read_text("utf-8"))
-            files = tuple(StoredFile(**entry) for entry in record.pop("files"))
-            # By these names files are read and entries moved: none may lead out of the entry.
-            if record["key"] != key or not all(_inner(file.path) for file in files):
-                raise ValueError("the record is another entry's")
-            return Artifact(**record, files=files, folder=folder)
+            return self._read(key)
         except FileNotFoundError:
             # An entry gets its name with its record in it: without one it is damaged.
+            folder = self._cache.store / key
             if folder.is_dir() and not (folder / RECORD).exists():
                 self._discard_where_writable(key)
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except _UNREADABLE:
             self._discard_where_writable(key)
             return None
+
+    def known(self) -> Iterator[Artifact]:
+        """All artifacts whose records can be read; what cannot stays as it is."""
+        for key in self.keys():
+            with suppress(*_UNREADABLE):
+                yield self._read(key)
+
+    def _read(self, key: str) -> Artifact:
+        folder = self._cache.store / key
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        files = tuple(StoredFile(**entry) for entry in record.pop("files"))
+        # By these names files are read and entries moved: none may lead out of the entry.
+        if record["key"] != key or not all(_inner(file.path) for file in files):
+            raise ValueError("the record is another entry's")
+        return Artifact(**record, files=files, folder=folder)
 
     def _discard_where_writable(self, key: str) -> None:
         """Discard a damaged entry; who only reads may do so on a disk that takes no writes."""
@@ -140,10 +156,10 @@ class Store:
         _sync_folder(place.parent)
 
     def keys(self) -> Iterator[str]:
-        """Keys of all entries."""
+        """Keys of all entries; what has another name is not ours."""
         if self._cache.store.is_dir():
             for folder in sorted(self._cache.store.iterdir()):
-                if not folder.name.startswith("."):
+                if ours.INSIDE["store"].fullmatch(folder.name):
                     yield folder.name
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -152,7 +151,7 @@ class Compressor:
 @contextmanager
 def _named_thread() -> Iterator[str]:
     """Give this thread a name of its own, which the threads that it starts inherit (clone(2))."""
-    place = Path(f"/proc/self/task/{threading.get_native_id()}/comm")
+    place = Path("/proc/thread-self/comm")
     before, name = place.read_text(), f"zstd-{uuid4().hex[:8]}"
     place.write_text(name)
     try:
@@ -163,7 +162,8 @@ def _named_thread() -> Iterator[str]:
 
 def _cpu_of_others(name: str) -> float:
     """CPU seconds of the other threads of that name: zstd's are its own, and tell nobody."""
-    ticks, own = 0, str(threading.get_native_id())
+    # As /proc counts it, which may be mounted for another PID namespace than this one.
+    ticks, own = 0, Path("/proc/thread-self").readlink().name
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):
             if task.name != own and (task / "comm").read_text().rstrip("\n") == name:

@@ -79,10 +79,19 @@ no_room() {
     fail $disk_full "no space left in $2: $1" "" "free some, then run the same again"
 }
 
-# Whether there is no room in the folder $1, by what was said or by what df says.
+# Whether there is no room in the folder $1, by what was said, by what df says, or because a file can
+# be made there and not be filled: wget names another cause of a full disk.
 is_full() {
     grep -v '^[<>*{} ]' "$work/words" 2>/dev/null |
-        grep -qi -e 'no space left' -e 'quota exceeded' || ! room "$1" 0
+        grep -qi -e 'no space left' -e 'quota exceeded' || ! room "$1" 0 || ! takes "$1"
+}
+
+takes() {
+    can_write "$1" || return 0
+    filled=true
+    head -c 65536 /dev/zero 2>/dev/null >"$1/.k3s-write-test" || filled=false
+    rm -f "$1/.k3s-write-test"
+    $filled
 }
 
 # Whether $2 bytes fit into the folder $1, and a little more.

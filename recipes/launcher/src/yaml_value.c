@@ -32,6 +32,9 @@ static bool may_be_number(const char *text)
 {
 	if (!strchr("0123456789+-.", *text) || is_simple_number(text))
 		return false;
+	/* an address */
+	if (strchr(text, '.') != strrchr(text, '.'))
+		return false;
 	return strspn(text, "0123456789abcdefABCDEFxXoO_.+-") == strlen(text) || !strcmp(text + (*text == '+' || *text == '-'), ".inf");
 }
 

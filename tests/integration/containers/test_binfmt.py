@@ -14,6 +14,7 @@ import pytest
 
 from buildsys.app import ROOT as CHECKOUT
 from buildsys.app import App
+from buildsys.cache import Cache
 from buildsys.docker import daemon
 from buildsys.docker.binfmt import ROOT
 from buildsys.docker.make import Maker
@@ -120,8 +121,9 @@ def own_emulator(app: App, tmp_path: Path) -> Path:
     """The emulator that 386 brings, in a cache of the test's own."""
     if not (own := app.own_emulator(app.project.targets["386"])):
         pytest.skip("386 has an emulator of its own on amd64 only")
+    Cache(tmp_path / "cache").create()
     place = tmp_path / "cache" / own.relative_to(app.cache.root)
-    place.parent.mkdir(parents=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(own, place)
     return place
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from buildsys.app import ROOT, App
-from buildsys.errors import AuditError, NothingToJudgeError, UnknownNameError
+from buildsys.errors import AuditError, NothingToJudgeError, UnknownNameError, UsageError
 
 from .conftest import CProgram, GoProgram, bundle, tarball
 
@@ -122,12 +122,12 @@ def test_what_is_no_executable_has_an_exit_code_of_its_own(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--against", "armv6"), "did not receive required positional arguments: 'file'"),
+        (("--against", "armv6"), "audit requires FILE"),
         (("README.md", "--against", "armv6", "--arch", "armv6"), "either --arch, or FILE"),
         (("--file", "README.md"), "either --arch, or FILE"),
     ],
 )
 def test_a_wrong_call_is_refused(words: tuple[str, ...], says: str) -> None:
     found = audit(*words)
-    assert found.code == 1
+    assert found.code == UsageError.exit_code
     assert says in found.err

@@ -92,7 +92,10 @@ def test_inotify_instances(fit: Fit) -> None:
     ("words", "message"),
     [
         (["--check-node", "kubectl"], "only server and agent make a node: kubectl"),
-        (["--json", "server"], "it belongs to --show-defaults or --check-node: --json"),
+        (
+            ["--json", "server"],
+            "it belongs to --show-defaults, --show-paths or --check-node: --json",
+        ),
     ],
 )
 def test_wrong_usage(k3s: Path, call: Call, words: list[str], message: str) -> None:
@@ -137,7 +140,7 @@ def test_clock_of_a_board_without_one(app: App, tmp_path: Path) -> None:
         "needs_given",
         "given",
         "config",
-        "yaml",
+        *(path.stem for path in SOURCES.glob("yaml*.c")),
         "path",
         "message",
     ]

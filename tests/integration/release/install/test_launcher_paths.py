@@ -42,6 +42,7 @@ def test_data_are_where_the_launcher_finds_them(
         right = "/var/lib/rancher/k3s"
     if way == "link":
         (machine.root / "mnt/ssd").mkdir(parents=True)
+        (machine.root / "var/lib").mkdir(parents=True, exist_ok=True)
         (machine.root / "var/lib/rancher").symlink_to("/mnt/ssd")
     done = installed(machine, server, *words, **variables)
     assert "cannot say" not in done.stderr
