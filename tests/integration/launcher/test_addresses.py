@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from buildsys.app import App
-from buildsys.store import Store
+from buildsys.emulator import find_emulator, is_native
+from tests.chosen import TARGETS
 
 pytestmark = [
     pytest.mark.integration,
@@ -160,15 +160,19 @@ def test_empty_checkpoints_of_kubelet(node: Node) -> None:
 
 @pytest.fixture(scope="module")
 def host_local(app: App) -> list[str]:
-    """The bundled plugin, of whichever target is built: building it takes minutes."""
-    emulator = [shutil.which("qemu-arm-static") or "", "-cpu", "arm1176", "-0", "host-local"]
-    for target, before in (("amd64", ["exec", "-a", "host-local"]), ("armv6", emulator)):
-        job = next(job for job in app.plan([target], ["cni"]).jobs if job.recipe == "cni")
-        if before[0] and (artifact := Store(app.cache).get(job.key)):
-            return [*before, str(artifact.path("bin/cni"))]
-    pytest.skip("cni is not built")
+    """The bundled plugin, of the target that has been built."""
+    built = app.build(app.plan([TARGETS[0]], ["cni"])).outcomes[f"cni-{TARGETS[0]}"]
+    assert built.result, built.error
+    program = str(built.result.artifact.path("bin/cni"))
+    target = app.project.targets[TARGETS[0]]
+    if is_native(target):
+        return ["exec", "-a", "host-local", program]
+    emulator = find_emulator(target)
+    return [str(emulator.program), "-cpu", str(emulator.cpu), "-0", "host-local", program]
 
 
+@pytest.mark.slow
+@pytest.mark.built
 def test_host_local_hands_the_address_out_again(node: Node, host_local: list[str]) -> None:
     """A range of one address: without the cure there is none left, for ever."""
     ranges = [[{"subnet": "10.42.0.0/24", "rangeStart": "10.42.0.2", "rangeEnd": "10.42.0.2"}]]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from buildsys.app import ROOT, App, Settings
+from buildsys.app import App, Settings
 
 from ...launcher.pack import Pack
 from ..server import Server
 from .installing import MARKS, Make, installed
 
 pytestmark = MARKS
-
-if not (ROOT / "recipes/launcher/src/paths.c").exists():
-    pytest.skip("this launcher has no --show-paths", allow_module_level=True)
 
 
 @pytest.mark.parametrize("tools", ["dash+curl", "busybox"])

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from buildsys.app import ROOT, App, Settings
+from buildsys.app import App, Settings
 
 from ...launcher.pack import Pack
 from ..server import Server
@@ -14,9 +14,6 @@ from .installing import MARKS, Make
 from .removing import DATA, REMOVERS, fill, machine_with_k3s, start_file, tree, uninstall
 
 pytestmark = MARKS
-
-if not (ROOT / "recipes/launcher/src/paths.c").exists():
-    pytest.skip("this launcher has no --show-paths", allow_module_level=True)
 
 
 @pytest.mark.parametrize("shell", REMOVERS)

@@ -224,14 +224,18 @@ done
 """
 
 
-@pytest.mark.parametrize("shell", REMOVERS)
-@pytest.mark.parametrize("gone", ["", "gone"])
+BASH_GONE = ("bash", "gone")
+"""That shims are known by deleted executables too is shown by dash and busybox."""
+
+
+@pytest.mark.parametrize(
+    ("shell", "gone"),
+    [(shell, gone) for shell in REMOVERS for gone in ("", "gone") if (shell, gone) != BASH_GONE],
+)
 @pytest.mark.parametrize("way", ["flag", "link", "parent", "variable"])
 def test_killall_ends_pods_wherever_the_data_are(
     make: Make, server: Server, shell: str, way: str, gone: str
 ) -> None:
-    if shell == "bash" and gone:
-        pytest.skip("dash and busybox show it")
     machine = machine_with_k3s(make, server, shell)
     real = "/mnt/k3s 1"
     if way == "flag":
