@@ -89,7 +89,7 @@ is_full() {
 takes() {
     can_write "$1" || return 0
     filled=true
-    head -c 65536 /dev/zero 2>/dev/null >"$1/.k3s-write-test" || filled=false
+    printf '%65536s' ' ' 2>/dev/null >"$1/.k3s-write-test" || filled=false
     rm -f "$1/.k3s-write-test"
     $filled
 }
