@@ -197,9 +197,10 @@ def based(app: App, docker: Docker) -> Docker:
 
 
 @pytest.fixture
-def unused_docker(tmp_path: Path) -> Iterator[Docker]:
+def unused_docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A daemon that started no container: one that did has threads in networks of these."""
-    with started(tmp_path) as found:
+    # A short name: the sockets below it have at most 108 bytes (unix(7)).
+    with started(tmp_path_factory.mktemp("unused")) as found:
         yield found
 
 
