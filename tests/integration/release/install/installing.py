@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.app import ROOT
+from buildsys.app import ROOT, App, Settings
 from buildsys.emulator import find_emulator
 from buildsys.errors import BuildsysError, MissingToolError
 from buildsys.load import load_project
 from buildsys.sandbox import can_isolate
 
+from ...launcher.pack import Pack
 from ..flat import program, version
 from ..machine import Machine
 from ..server import Server
@@ -57,6 +58,16 @@ def installed(machine: Machine, server: Server | None, *arguments: str, **variab
 def with_old(machine: Machine) -> Machine:
     machine.k3s.write_bytes(OLD)
     machine.k3s.chmod(0o755)
+    return machine
+
+
+def with_launcher(machine: Machine) -> Machine:
+    """Its k3s is the real launcher, around a program that only ends."""
+    app = App(Settings())
+    outcome = app.build(app.plan(["amd64"], ["launcher"])).outcomes["launcher-amd64"]
+    assert outcome.result, outcome.error
+    launcher = outcome.result.artifact.path("k3s-launcher")
+    Pack(files={"bin/k3s": b"#!/bin/sh\nexit 1\n"}).write(launcher, machine.k3s)
     return machine
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildsys.app import App, Settings
-
-from ...launcher.pack import Pack
 from ..server import Server
-from .installing import MARKS, Make, installed
+from .installing import MARKS, Make, installed, with_launcher
 
 pytestmark = MARKS
 
@@ -19,11 +16,7 @@ def test_data_are_where_the_launcher_finds_them(
     make: Make, server: Server, tools: str, way: str
 ) -> None:
     machine = make(tools)
-    app = App(Settings())
-    outcome = app.build(app.plan(["amd64"], ["launcher"])).outcomes["launcher-amd64"]
-    assert outcome.result, outcome.error
-    launcher = outcome.result.artifact.path("k3s-launcher")
-    Pack(files={"bin/k3s": b"#!/bin/sh\nexit 1\n"}).write(launcher, machine.k3s)
+    with_launcher(machine)
     config = machine.root / "etc/rancher/k3s"
     (config / "config.yaml.d").mkdir(parents=True)
     words, variables, right = ["server"], {"INSTALL_K3S_SKIP_DOWNLOAD": "true"}, "/mnt/my k3s"

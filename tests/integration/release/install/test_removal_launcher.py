@@ -6,11 +6,8 @@ import shutil
 
 import pytest
 
-from buildsys.app import App, Settings
-
-from ...launcher.pack import Pack
 from ..server import Server
-from .installing import MARKS, Make
+from .installing import MARKS, Make, with_launcher
 from .removing import DATA, REMOVERS, fill, machine_with_k3s, start_file, tree, uninstall
 
 pytestmark = MARKS
@@ -22,11 +19,7 @@ def test_data_are_where_the_launcher_finds_them(
     make: Make, server: Server, shell: str, way: str
 ) -> None:
     machine = machine_with_k3s(make, server, shell)
-    app = App(Settings())
-    outcome = app.build(app.plan(["amd64"], ["launcher"])).outcomes["launcher-amd64"]
-    assert outcome.result, outcome.error
-    launcher = outcome.result.artifact.path("k3s-launcher")
-    Pack(files={"bin/k3s": b"#!/bin/sh\nexit 1\n"}).write(launcher, machine.k3s)
+    with_launcher(machine)
     config = machine.root / "etc/rancher/k3s"
     words = ["server"]
     if way == "flag":
